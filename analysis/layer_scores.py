@@ -1,0 +1,140 @@
+"""Scores one layer of a recording: every neuron's metrics, its arrays, and the layer's summaries.
+
+One pass over the layer's pre-activations, a group of 64 neurons at a time on each thread; MD and
+the top pairs come from the pair rows alone. Reads the store, computes, returns; writes nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.metrics.activations import is_known
+from analysis.metrics.formats import Stored
+from analysis.metrics.neurons import NeuronScores, score_neurons
+from analysis.metrics.summaries import summarise
+from analysis.pair_scores import score_pairs
+from store.engine import map_items
+from store.layout import ROWS
+from store.queries.recordings import read_pairs
+from store.recording import Layer
+from store.scores import Cell
+
+SCORE_COLUMNS = (
+    "mean", "std", "skewness", "kurtosis", "minimum", "maximum", "negative_fraction",
+    "post_mean", "post_minimum", "post_maximum", "rounding_step", "wd",
+)  # fmt: skip
+PAIR_COLUMNS = ("md", "md_sem", "dy_median")
+SCORE_ARRAYS = ("histogram", "post_histogram", "extreme_positions", "extreme_values")
+
+
+@dataclass(frozen=True)
+class LayerScores:
+    """All that the analyses of a layer found, ready to be written."""
+
+    facts: dict[str, Cell]
+    rows: dict[str, list[dict[str, Cell]]]
+    arrays: dict[str, npt.NDArray[np.generic]]
+
+
+def score_layer(layer: Layer, threads: int | None, advance: Callable[[int], None]) -> LayerScores:
+    """Score every neuron of a layer (METHODS 3 to 5); `advance` is told neurons as they are done."""
+    recording = layer.recording.row
+    activation = recording.neuron_activation
+    known = activation if activation is not None and is_known(activation) else None
+    scores = _score_groups(layer, known, threads, advance)
+    pairs = read_pairs(layer.recording.store.database, recording.pair_set_id)
+    found = score_pairs(layer, pairs, known)
+    columns = {name: getattr(scores, name) for name in SCORE_COLUMNS}
+    columns |= {name: getattr(found.md, name) for name in PAIR_COLUMNS}
+    no_post = _explain_no_post(activation, known)
+    return LayerScores(
+        facts=found.facts,
+        rows={
+            "neurons": _neuron_rows(scores.n_tokens, columns, no_post),
+            "layer_summaries": _summary_rows(columns),
+            "pair_distances": found.distances,
+            "top_pairs": found.top,
+        },
+        arrays={name: getattr(scores, name) for name in SCORE_ARRAYS},
+    )
+
+
+def _score_groups(
+    layer: Layer, activation: str | None, threads: int | None, advance: Callable[[int], None]
+) -> NeuronScores:
+    positions = eligible_positions(layer)
+    dtype, arrays = layer.recording.row.dtype, layer.arrays
+
+    def score(group: int) -> NeuronScores:
+        values = as_bits(arrays.neuron_group(group), dtype)
+        return score_neurons(values, dtype, activation, positions)
+
+    parts: dict[int, NeuronScores] = {}
+    for group, part in map_items(score, range(-(-layer.row.n_neurons // ROWS)), threads):
+        parts[group] = part
+        advance(len(part.mean))
+    return join([parts[group] for group in sorted(parts)])
+
+
+def as_bits(values: npt.NDArray[np.generic], dtype: str) -> Stored:
+    """Return stored values as the kernels take them: 16-bit ones as uint16 bits."""
+    return values.view(np.float32 if dtype == "float32" else np.uint16)
+
+
+def eligible_positions(layer: Layer) -> npt.NDArray[np.int64] | None:
+    """Return the positions that metrics count, or None where all do (`--skip-first`, METHODS 2)."""
+    row = layer.recording.row
+    if row.skip_first == 0:
+        return None
+    positions = np.arange(row.n_tokens)
+    return positions[positions % row.window_length >= row.skip_first]
+
+
+def join(parts: list[NeuronScores]) -> NeuronScores:
+    """Return the scores of groups of neurons, one after the other, as one."""
+    names = (*SCORE_COLUMNS, *SCORE_ARRAYS)
+    columns = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
+    return NeuronScores(n_tokens=parts[0].n_tokens, **columns)
+
+
+def _neuron_rows(
+    n_tokens: int, columns: dict[str, npt.NDArray[np.float64]], no_post: str
+) -> list[dict[str, Cell]]:
+    names, table = list(columns), np.stack(list(columns.values()), axis=1).tolist()
+    rows = []
+    for neuron, values in enumerate(table):
+        row: dict[str, Cell] = dict(zip(names, values, strict=True))
+        reason = _explain(row, no_post)
+        rows.append({"neuron": neuron, "n_tokens": n_tokens, **row, "reason": reason})
+    return rows
+
+
+def _explain(row: dict[str, Cell], no_post: str) -> str | None:
+    """Return why metrics of a neuron are undefined, or None where all are defined."""
+    reasons = []
+    if row["std"] == 0:
+        reasons.append("no variance: skewness, kurtosis, rounding_step and wd are undefined")
+    if no_post:
+        reasons.append(no_post)
+    if row["md"] != row["md"]:
+        reasons.append(
+            "the median output distance of the pairs is 0: md is undefined"
+            if row["dy_median"] == 0
+            else "fewer than two pairs have different inputs: md is undefined"
+        )
+    return "; ".join(reasons) or None
+
+
+def _explain_no_post(activation: str | None, known: str | None) -> str:
+    if activation is None:
+        return "the up branch has no activation of its own: post_* are undefined"
+    return "" if known else f"the activation {activation!r} is not known: post_* are undefined"
+
+
+def _summary_rows(columns: dict[str, npt.NDArray[np.float64]]) -> list[dict[str, Cell]]:
+    return [
+        {"population": "neurons", "metric": name, **asdict(summarise(values))}
+        for name, values in columns.items()
+    ]

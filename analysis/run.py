@@ -1,0 +1,93 @@
+"""Runs what is missing: every layer that is complete and whose analyses are not of today's METHODS.
+
+A layer is claimed, scored and written whole; an interrupt loses the layer at work, no more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.layer_scores import LayerScores, score_layer
+from analysis.settings import AnalyzeSettings
+from store.jobs import Job, Progress
+from store.queries.analyses import list_analyses
+from store.queries.recordings import RecordingRow, list_layers
+from store.recording import Layer, Recording
+from store.scores import claim, save_layer
+from store.store import Store
+from store.writer import ArrayWriter
+
+METHODS = {
+    "moments": 1,
+    "wd": 1,
+    "histograms": 1,
+    "extremes": 1,
+    "pairs": 1,
+    "summaries": 1,
+}
+"""Version of each analysis of a layer; a changed definition raises it, and `analyze` redoes it."""
+
+
+@dataclass(frozen=True)
+class AnalysisPlan:
+    """The layers left to analyse, of each recording, and what cannot be analysed yet."""
+
+    layers: tuple[tuple[RecordingRow, int, int], ...]
+    incomplete: tuple[tuple[RecordingRow, int], ...]
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons left to score."""
+        return sum(neurons for _, _, neurons in self.layers)
+
+
+def plan_analysis(store: Store, recordings: Sequence[RecordingRow]) -> AnalysisPlan:
+    """Return what is left to analyse of some recordings."""
+    left, incomplete = [], []
+    for recording in recordings:
+        done = _finished(store, recording.id)
+        for layer in list_layers(store.database, recording.id):
+            if layer.state != "complete":
+                incomplete.append((recording, layer.layer))
+            elif done.get(layer.layer) != METHODS:
+                left.append((recording, layer.layer, layer.n_neurons))
+    return AnalysisPlan(tuple(left), tuple(incomplete))
+
+
+def _finished(store: Store, recording_id: int) -> dict[int, dict[str, int]]:
+    done: dict[int, dict[str, int]] = {}
+    for row in list_analyses(store.database, recording_id):
+        if row.finished_at is not None and row.analysis in METHODS:
+            done.setdefault(row.layer, {})[row.analysis] = row.method
+    return done
+
+
+def run_analysis(
+    store: Store, plan: AnalysisPlan, settings: AnalyzeSettings, job: Job
+) -> list[tuple[RecordingRow, int]]:
+    """Analyse what the plan says is left; returns the layers that another job is at work on."""
+    progress, busy = Progress(job, plan.n_neurons), []
+    for recording, number, neurons in plan.layers:
+        if claim(store, recording.id, number, METHODS, job.id):
+            progress.label = f"{recording.name} layer {number}: neurons"
+            layer = Recording(store, recording).layer(number)
+            _save(store, layer, score_layer(layer, settings.threads, progress.advance), job)
+        else:
+            busy.append((recording, number))
+            progress.advance(neurons)
+    return busy
+
+
+def _save(store: Store, layer: Layer, scores: LayerScores, job: Job) -> None:
+    recording = layer.recording.row
+    form = layer.arrays.format
+    writer = ArrayWriter(store, recording.name, {form.layer: form})
+    save_layer(
+        store,
+        recording.id,
+        form.layer,
+        METHODS,
+        job.id,
+        facts=scores.facts,
+        rows=scores.rows,
+        blocks=writer.write_small(form.layer, scores.arrays),
+    )

@@ -1,0 +1,65 @@
+"""How long an ingest will take and how much disk it needs, said before it starts."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.plan import CheckpointPlan, IngestPlan
+from ingest.weights import count_parameters
+from store.errors import InputError
+
+_PROBE = 512
+_DISK_RATE = 400e6
+"""Bytes a second that a plain disk writes durably; the forward pass nearly always takes longer."""
+MARGIN = 64 * 2**20
+"""Bytes beside the arrays: weights, tables, the write-ahead log."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds, bytes to write, and bytes free."""
+
+    seconds: float
+    n_bytes: int
+    free: int
+
+
+def estimate(plan: IngestPlan, folder: Path) -> Estimate:
+    """Return the estimate for a plan whose store lies, or will lie, in `folder`.
+
+    Time is 2 operations for each weight and token at the rate of a small matrix product measured
+    now, and the writing; it leaves out attention, so long windows take longer.
+    """
+    operations = sum(2 * _weights(c) * c.n_tokens for c in plan.todo)
+    seconds = operations / _measure_rate() + plan.n_bytes / _DISK_RATE if plan.todo else 0.0
+    while not folder.exists():
+        folder = folder.parent
+    return Estimate(seconds, plan.n_bytes, shutil.disk_usage(folder).free)
+
+
+def check_disk(found: Estimate, folder: Path) -> None:
+    """Raise InputError where the disk cannot hold what will be written."""
+    if found.n_bytes + MARGIN > found.free:
+        raise InputError(
+            f"The recording needs {found.n_bytes / 1e9:.1f} GB, and the disk of {folder} has "
+            f"{found.free / 1e9:.1f} GB free; record fewer --layers or --windows."
+        )
+
+
+def _weights(plan: CheckpointPlan) -> int:
+    # An embedding is looked up, not multiplied; the head is not run.
+    return count_parameters([t for t in plan.tensors if "embed" not in t.name])
+
+
+def _measure_rate() -> float:
+    """Return operations a second of a float32 matrix product, the best of three."""
+    import torch
+
+    a = torch.ones(_PROBE, _PROBE)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        a @ a
+        times.append(time.perf_counter() - start)
+    return 2 * _PROBE**3 / min(times)

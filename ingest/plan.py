@@ -1,0 +1,277 @@
+"""What an ingest will do, before it does anything: checked input, work left, bytes.
+
+Planning reads configs, tokenizers, the text and the ledger; it loads no weights and writes nothing.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingest.checkpoints import CheckpointFolder, ModelFolder, find_checkpoints
+from ingest.corpora import Corpus, read_corpus
+from ingest.families import read_model_facts
+from ingest.models import load_tokenizer
+from ingest.settings import IngestSettings, parse_layers
+from ingest.streams import Ints, TokenStream, build_stream, draw_pairs
+from ingest.vocabulary import tokenizer_hash
+from ingest.weights import TensorEntry, describe_files, list_tensors
+from store.database import Database
+from store.errors import InputError
+from store.layout import LayerFormat, windows_per_block
+from store.queries.ingests import (
+    KnownRecording,
+    corpus_hash,
+    known_checkpoint,
+    known_recording,
+    model_source,
+)
+from store.queries.recordings import committed_blocks, list_layers
+from store.records import ModelFacts
+from store.shards import file_bytes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+KEEP = "all"
+DEFAULT_WINDOW = 2048
+
+
+@dataclass(frozen=True)
+class TokenizedText:
+    """A tokenizer, the stream that it makes of the corpus, and the pairs (P, 2) drawn from it."""
+
+    tokenizer: "PreTrainedTokenizerBase"
+    hash: str
+    stream: TokenStream
+    pairs: Ints
+
+
+@dataclass(frozen=True)
+class CheckpointPlan:
+    """What is left to do for one checkpoint.
+
+    `missing` maps each layer that is not complete to its missing blocks (none where only the pair
+    rows are). `form` is the layout of a layer, whatever its number and recording.
+    """
+
+    checkpoint: CheckpointFolder
+    model: ModelFacts
+    tensors: tuple[TensorEntry, ...]
+    text: TokenizedText
+    layers: tuple[int, ...]
+    form: LayerFormat
+    missing: dict[int, tuple[int, ...]]
+    recording: KnownRecording | None
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return not self.missing
+
+    @property
+    def label(self) -> str:
+        """The checkpoint as its recording will name it."""
+        return f"{self.model.name}@{self.checkpoint.revision}"
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The blocks that some layer misses; each takes a forward pass."""
+        return tuple(sorted({block for blocks in self.missing.values() for block in blocks}))
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the forward passes left."""
+        size, total = self.form.block_tokens, self.form.n_tokens
+        return sum(min(size, total - block * size) for block in self.blocks)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that will be written, but for the weights and what analyses add."""
+        form = self.form
+        per_block = file_bytes(form.preactivations) + file_bytes(form.inputs)
+        pair_rows = sum(file_bytes(form.small(n)) for n in ("pair_inputs", "pair_outputs"))
+        return sum(len(blocks) * per_block + pair_rows for blocks in self.missing.values())
+
+
+@dataclass(frozen=True)
+class IngestPlan:
+    """What is left to do for all checkpoints asked for."""
+
+    settings: IngestSettings
+    corpus: Corpus
+    checkpoints: tuple[CheckpointPlan, ...]
+
+    @property
+    def todo(self) -> tuple[CheckpointPlan, ...]:
+        """The checkpoints with work left."""
+        return tuple(plan for plan in self.checkpoints if not plan.done)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all forward passes left."""
+        return sum(plan.n_tokens for plan in self.todo)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that will be written."""
+        return sum(plan.n_bytes for plan in self.todo)
+
+
+def plan_ingest(
+    database: Database | None, model: str, corpus: str, settings: IngestSettings
+) -> IngestPlan:
+    """Return the plan for a model and a corpus; `database` is None where there is no store yet.
+
+    Raises a NegspaceError for anything that cannot be recorded as asked.
+    """
+    folders = find_checkpoints(model, settings.revisions, settings.name)
+    text = read_corpus(corpus)
+    _check_names(database, folders, text)
+    facts = [
+        read_model_facts(c.folder, folders.name, str(folders.source)) for c in folders.checkpoints
+    ]
+    for fact in facts:
+        _check_choices(fact, settings)
+    texts: dict[str, TokenizedText] = {}
+    plans = [
+        _plan_checkpoint(database, checkpoint, fact, folders.source, text, settings, texts)
+        for checkpoint, fact in zip(folders.checkpoints, facts, strict=True)
+    ]
+    return IngestPlan(settings, text, tuple(plans))
+
+
+def _check_names(database: Database | None, folders: ModelFolder, text: Corpus) -> None:
+    if database is None:
+        return
+    source = model_source(database, folders.name)
+    if source not in (None, str(folders.source)):
+        raise InputError(
+            f"The store has a model {folders.name!r} from {source}; give the one from "
+            f"{folders.source} another name with --name NAME."
+        )
+    known = corpus_hash(database, text.name)
+    if known is not None and known[1] != text.text_hash:
+        raise InputError(
+            f"The store has a corpus {text.name!r} from {known[0]} with another text; rename "
+            f"{text.source}, so that the two can be told apart."
+        )
+
+
+def _check_choices(model: ModelFacts, settings: IngestSettings) -> None:
+    if settings.projection == "up" and not model.gated:
+        raise InputError(
+            f"{model.name} has no gate, so no up branch of its own; leave --projection out."
+        )
+    length = settings.window_length
+    if length is not None and length > model.max_positions:
+        raise InputError(
+            f"--window-length is {length}, but {model.name} has {model.max_positions} positions; "
+            f"give {model.max_positions} or less."
+        )
+    for layer in parse_layers(settings.layers):
+        if layer >= model.n_layers:
+            raise InputError(
+                f"--layers: {model.name} has no layer {layer}; its layers are 0 to "
+                f"{model.n_layers - 1}."
+            )
+
+
+def _plan_checkpoint(
+    database: Database | None,
+    checkpoint: CheckpointFolder,
+    model: ModelFacts,
+    source: Path,
+    corpus: Corpus,
+    settings: IngestSettings,
+    texts: dict[str, TokenizedText],
+) -> CheckpointPlan:
+    tensors = tuple(list_tensors(checkpoint.folder))
+    text = _tokenize(checkpoint.folder, source, model, corpus, settings, texts)
+    layers = parse_layers(settings.layers) or tuple(range(model.n_layers))
+    length = text.stream.window_length
+    form = LayerFormat(
+        recording_id=0,
+        layer=0,
+        n_neurons=model.d_mlp,
+        d_model=model.d_model,
+        n_tokens=text.stream.n_tokens,
+        block_tokens=windows_per_block(length) * length,
+        dtype=settings.dtype,
+        n_pairs=settings.pairs,
+    )
+    recording = _find_recording(database, checkpoint, model, text, corpus, settings)
+    known = recording.id if recording else None
+    missing = find_missing(database, known, layers, form.n_blocks)
+    return CheckpointPlan(checkpoint, model, tensors, text, layers, form, missing, recording)
+
+
+def _tokenize(
+    folder: Path,
+    source: Path,
+    model: ModelFacts,
+    corpus: Corpus,
+    settings: IngestSettings,
+    texts: dict[str, TokenizedText],
+) -> TokenizedText:
+    tokenizer = load_tokenizer(folder, source)
+    key = tokenizer_hash(tokenizer)
+    if key not in texts:
+        length = settings.window_length or min(DEFAULT_WINDOW, model.max_positions)
+        stream = build_stream(tokenizer, corpus, settings, length)
+        pairs = draw_pairs(stream.eligible_positions, settings.pairs, settings.pair_seed)
+        texts[key] = TokenizedText(tokenizer, key, stream, pairs)
+    return texts[key]
+
+
+def _find_recording(
+    database: Database | None,
+    checkpoint: CheckpointFolder,
+    model: ModelFacts,
+    text: TokenizedText,
+    corpus: Corpus,
+    settings: IngestSettings,
+) -> KnownRecording | None:
+    """Return the recording that has what is asked for, if the checkpoint's files are the known ones."""
+    if database is None:
+        return None
+    known = known_checkpoint(database, model.name, checkpoint.revision)
+    if known is None or known.files != describe_files(checkpoint.folder):
+        return None
+    recording = known_recording(
+        database,
+        known.recorded_as,
+        text.stream.hash,
+        text.hash,
+        corpus.name,
+        projection=settings.projection,
+        dtype=settings.dtype,
+        model_dtype=settings.model_dtype,
+        keep=KEEP,
+    )
+    if recording is not None:
+        check_pairs(recording, settings)
+    return recording
+
+
+def check_pairs(recording: KnownRecording, settings: IngestSettings) -> None:
+    """Raise InputError where a recording was begun with another pair set: that is fixed."""
+    if (recording.n_pairs, recording.seed) != (settings.pairs, settings.pair_seed):
+        raise InputError(
+            f"{recording.name} was begun with --pairs {recording.n_pairs} --pair-seed "
+            f"{recording.seed}; give the same, because a recording's pair set is fixed."
+        )
+
+
+def find_missing(
+    database: Database | None, recording_id: int | None, layers: tuple[int, ...], blocks: int
+) -> dict[int, tuple[int, ...]]:
+    """Return the layers that are not complete, each with the blocks that it misses."""
+    if database is None or recording_id is None:
+        return {layer: tuple(range(blocks)) for layer in layers}
+    complete = {r.layer for r in list_layers(database, recording_id) if r.state == "complete"}
+    there = committed_blocks(database, recording_id)
+    return {
+        layer: tuple(b for b in range(blocks) if (layer, "inputs", b) not in there)
+        for layer in layers
+        if layer not in complete
+    }

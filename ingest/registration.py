@@ -1,0 +1,104 @@
+"""Writes all that a recording refers to: model, checkpoint, tokenizer, text, stream, pair set.
+
+One transaction, so that a failure leaves none of it. Weights are hashed only when their files are
+not those that the store knows.
+"""
+
+from ingest.plan import KEEP, CheckpointPlan, IngestPlan
+from ingest.vocabulary import describe_vocabulary
+from ingest.weights import describe_files, hash_checkpoint
+from store import catalog, ledger
+from store.database import to_json
+from store.jobs import Job
+from store.layout import windows_per_block
+from store.queries.ingests import known_checkpoint
+from store.records import CheckpointFacts, CorpusFacts, RecordingFacts, StreamFacts, VocabularyRow
+from store.settings import as_json
+from store.store import Store
+
+
+def register(store: Store, plan: IngestPlan, part: CheckpointPlan, job: Job) -> int:
+    """Register what one checkpoint's recording needs and return the recording's id.
+
+    Raises InputError where a name or revision in the store belongs to something else.
+    """
+    known = known_checkpoint(store.database, part.model.name, part.checkpoint.revision)
+    fresh = known is None or known.files != describe_files(part.checkpoint.folder)
+    facts = _hash(part, job) if fresh else None
+    corpus, stream = _corpus_facts(plan), _stream_facts(part)
+    with store.database.write() as connection:
+        if facts is not None:
+            model_id = catalog.add_model(connection, part.model, facts.n_parameters)
+            checkpoint_id = catalog.add_checkpoint(connection, model_id, facts)
+        else:
+            assert known is not None
+            checkpoint_id = known.id
+        tokenizer_id = catalog.add_tokenizer(
+            connection, part.model.name, part.text.hash, lambda: _vocabulary(part)
+        )
+        corpus_id = catalog.add_corpus(connection, corpus)
+        stream_id = catalog.add_stream(connection, corpus_id, tokenizer_id, stream)
+        pair_set_id = catalog.add_pair_set(
+            connection, stream_id, plan.settings.pair_seed, part.text.pairs
+        )
+        checkpoint_id = catalog.recorded_as(connection, checkpoint_id)
+        recording = _recording_facts(plan, part, checkpoint_id, stream_id, pair_set_id)
+        recording_id = ledger.add_recording(connection, recording)
+        model = part.model
+        ledger.add_layers(connection, recording_id, part.layers, model.d_mlp, model.d_model)
+    return recording_id
+
+
+def _hash(part: CheckpointPlan, job: Job) -> CheckpointFacts:
+    checkpoint = part.checkpoint
+
+    def report(done: int, total: int) -> None:
+        job.report(f"{part.label}: hashing bytes", done, total)
+
+    return hash_checkpoint(checkpoint.folder, checkpoint.revision, checkpoint.step, report)
+
+
+def _vocabulary(part: CheckpointPlan) -> list[VocabularyRow]:
+    tokenizer = part.text.tokenizer
+    return describe_vocabulary(tokenizer, len(tokenizer))
+
+
+def _corpus_facts(plan: IngestPlan) -> CorpusFacts:
+    corpus = plan.corpus
+    return CorpusFacts(corpus.name, corpus.source, corpus.text_hash, len(corpus.text))
+
+
+def _stream_facts(part: CheckpointPlan) -> StreamFacts:
+    stream = part.text.stream
+    return StreamFacts(
+        joined=stream.joined,
+        bos=stream.bos,
+        skip_first=stream.skip_first,
+        spread=stream.spread,
+        window_length=stream.window_length,
+        n_windows=stream.n_windows,
+        hash=stream.hash,
+        token_ids=stream.token_ids,
+        next_token_ids=stream.next_token_ids,
+        window_index=stream.window_index,
+        token_offset=stream.token_offset,
+        document=stream.document,
+    )
+
+
+def _recording_facts(
+    plan: IngestPlan, part: CheckpointPlan, checkpoint_id: int, stream_id: int, pair_set_id: int
+) -> RecordingFacts:
+    settings = plan.settings
+    return RecordingFacts(
+        checkpoint_id=checkpoint_id,
+        stream_id=stream_id,
+        projection=settings.projection,
+        dtype=settings.dtype,
+        model_dtype=settings.model_dtype,
+        keep=KEEP,
+        pair_set_id=pair_set_id,
+        block_tokens=part.form.block_tokens,
+        batch_windows=windows_per_block(part.text.stream.window_length),
+        settings=to_json(as_json(settings)),
+    )

@@ -1,0 +1,105 @@
+"""What a user may choose when recording, checked as soon as it is said.
+
+Standard library only: `--help` loads this module.
+"""
+
+import re
+from dataclasses import dataclass
+
+from store.errors import InputError
+from store.settings import setting
+
+DTYPES = ("float16", "bfloat16", "float32")
+PROJECTIONS = ("gate", "up")
+BOS_CHOICES = ("none", "window")
+_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How a text becomes windows of tokens (METHODS 2)."""
+
+    window_length: int | None = setting(
+        None, "Tokens in a window; 2,048 unless the model has fewer positions.", unit="TOKENS"
+    )
+    windows: int | None = setting(
+        None, "Record only the first N windows (with --spread: N evenly spaced).", unit="N"
+    )
+    bos: str | None = setting(
+        None,
+        "Start each window with BOS, or not; window where the tokenizer itself adds it.",
+        choices=BOS_CHOICES,
+    )
+    skip_first: int = setting(
+        0, "Leave the first K positions of each window out of metrics and loss.", unit="K"
+    )
+    spread: bool = setting(
+        False, "Take the first window of each document that is long enough, tokenised alone."
+    )
+
+    def __post_init__(self) -> None:
+        _at_least("--window-length", self.window_length, 2)
+        _at_least("--windows", self.windows, 1)
+        _at_least("--skip-first", self.skip_first, 0)
+        _one_of("--bos", self.bos, BOS_CHOICES)
+
+
+@dataclass(frozen=True)
+class IngestSettings(StreamSettings):
+    """What to record of a model on a text."""
+
+    revisions: tuple[str, ...] = setting(
+        (),
+        "Checkpoints to record: subfolders of MODEL; the highest step if none is named.",
+        unit="R",
+    )
+    layers: tuple[str, ...] = setting(
+        (), "Layers to record, as 0,3-5; all if none is named.", unit="LAYERS"
+    )
+    dtype: str = setting("float16", "How the values are stored.", choices=DTYPES)
+    model_dtype: str = setting("float32", "How the model computes.", choices=DTYPES)
+    projection: str = setting(
+        "gate",
+        "Which branch of a gated MLP is the neuron; models without a gate have one only.",
+        choices=PROJECTIONS,
+    )
+    pairs: int = setting(1000, "Pairs of positions in the pair set.", unit="P")
+    pair_seed: int = setting(0, "Seed of the pair set.", unit="SEED")
+    name: str | None = setting(
+        None, "Name of the model in the store, when its own is taken.", unit="NAME"
+    )
+    weights: bool = setting(True, "Keep the projection's weights beside the recording.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _one_of("--dtype", self.dtype, DTYPES)
+        _one_of("--model-dtype", self.model_dtype, DTYPES)
+        _one_of("--projection", self.projection, PROJECTIONS)
+        _at_least("--pairs", self.pairs, 2)
+        _at_least("--pair-seed", self.pair_seed, 0)
+        parse_layers(self.layers)
+
+
+def parse_layers(pieces: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the layers that pieces such as `0` and `3-5` name, ascending; () means all.
+
+    Raises InputError for a piece that is neither a number nor a rising range.
+    """
+    layers: set[int] = set()
+    for piece in pieces:
+        match = _RANGE.fullmatch(piece.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last:
+            raise InputError(f"--layers: {piece!r} is not a layer or a range; write 0,3-5.")
+        layers.update(range(first, last + 1))
+    return tuple(sorted(layers))
+
+
+def _at_least(option: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise InputError(f"{option} is {value}; give {least} or more.")
+
+
+def _one_of(option: str, value: str | None, choices: tuple[str, ...]) -> None:
+    if value is not None and value not in choices:
+        raise InputError(f"{option} is {value!r}; choose one of {', '.join(choices)}.")

@@ -1,0 +1,138 @@
+"""Checkpoints as bytes: which files hold the weights, what tensors are in them, and their hashes.
+
+Only safetensors files are read; pickled ones are refused, because loading them runs code.
+"""
+
+import hashlib
+import json
+import mmap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from store.database import to_json
+from store.errors import InputError
+from store.records import CheckpointFacts, TensorFacts
+
+_DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
+    "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
+_HEADER_LIMIT = 100_000_000
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """Where one tensor lies: bytes `start` to `end` of a file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+    start: int
+    end: int
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files of a checkpoint, those of its index where it has one.
+
+    Raises InputError where there is none, or one that the index names is missing.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        try:
+            names = sorted(
+                set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            )
+        except (ValueError, KeyError, AttributeError) as error:
+            raise InputError(f"{index} is not an index of weights: {error!r}.") from error
+        files = [folder / name for name in names]
+    else:
+        files = sorted(folder.glob("*.safetensors"))
+    missing = [file.name for file in files if not file.is_file()]
+    if missing:
+        raise InputError(f"{folder} lacks {missing[0]}, which its index names; fetch it again.")
+    if not files:
+        raise InputError(f"{folder} holds no .safetensors file; save the model in that format.")
+    return files
+
+
+def list_tensors(folder: Path) -> list[TensorEntry]:
+    """Return all tensors of a checkpoint in order of name, from the files' headers alone."""
+    entries = [entry for file in weight_files(folder) for entry in _read_header(file)]
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def _read_header(file: Path) -> Iterator[TensorEntry]:
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(min(length, _HEADER_LIMIT)))
+        base, size = 8 + length, file.stat().st_size
+        for name, entry in header.items():
+            if name != "__metadata__":
+                start, end = (base + int(offset) for offset in entry["data_offsets"])
+                if end > size:
+                    raise ValueError(f"{name} ends behind the end of the file")
+                dtype = _DTYPES.get(entry["dtype"], entry["dtype"].lower())
+                yield TensorEntry(name, dtype, tuple(entry["shape"]), file, start, end)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{file} is not a whole safetensors file: {error}.") from error
+
+
+def describe_files(folder: Path) -> str:
+    """Return the JSON by which a checkpoint is recognised: names, sizes, times, config's sha256."""
+    config = folder / "config.json"
+    rows: list[dict[str, str | int]] = []
+    for path in (config, *weight_files(folder)):
+        stat = path.stat()
+        rows.append({"name": path.name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns})
+    rows[0]["sha256"] = hashlib.sha256(config.read_bytes()).hexdigest()
+    return to_json(rows)
+
+
+def hash_checkpoint(
+    folder: Path, revision: str, step: int | None, report: Callable[[int, int], None]
+) -> CheckpointFacts:
+    """Read all weights once and return the checkpoint's facts with its hashes (METHODS 7).
+
+    `report` is told the bytes done and in all.
+    """
+    entries, files = list_tensors(folder), describe_files(folder)
+    total = sum(entry.end - entry.start for entry in entries)
+    whole, tensors, done = hashlib.sha256(), [], 0
+    for entry in entries:
+        shape = ",".join(map(str, entry.shape))
+        whole.update(f"{entry.name}\0{entry.dtype}\0{shape}\0".encode())
+        own = hashlib.sha256()
+        for piece in _pieces(entry):
+            whole.update(piece)
+            own.update(piece)
+        tensors.append(TensorFacts(entry.name, entry.dtype, shape, own.hexdigest()))
+        done += entry.end - entry.start
+        report(done, total)
+    return CheckpointFacts(
+        revision=revision,
+        step=step,
+        files=files,
+        weights_hash=whole.hexdigest(),
+        n_parameters=count_parameters(entries),
+        tensors=tuple(tensors),
+    )
+
+
+def count_parameters(entries: list[TensorEntry]) -> int:
+    """Return the numbers in all tensors; tied ones are in the files once."""
+    return sum(prod(entry.shape) for entry in entries)
+
+
+def _pieces(entry: TensorEntry, size: int = 2**24) -> Iterator[memoryview]:
+    if entry.start == entry.end:
+        return
+    with entry.file.open("rb") as stream:
+        data = mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ)
+    with memoryview(data) as view:
+        for start in range(entry.start, entry.end, size):
+            yield view[start : min(start + size, entry.end)]

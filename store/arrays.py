@@ -1,0 +1,124 @@
+"""Reads the arrays of one layer: every chunk is checked against the ledger before it is used.
+
+Values come as stored (bfloat16 as uint16 bits); `to_float` turns them into numbers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from store.errors import InputError, NotFoundError
+from store.layout import INPUTS, PREACTIVATIONS, ROWS, ArrayFormat, LayerFormat
+from store.metadata import stored_dtype
+from store.shards import Matrix, ShardFile, open_file
+
+Indices = npt.NDArray[np.int64]
+
+
+def to_float(values: Matrix, dtype: str) -> npt.NDArray[np.floating]:
+    """Return stored values as numbers: float16 and float32 as they are, bfloat16 as float32."""
+    if dtype == "bfloat16":
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    return values  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class LayerArrays:
+    """The arrays of one layer, mapped as they are needed and kept open.
+
+    `digests` holds what the ledger vouches for, by array name and block.
+    """
+
+    arrays: Path
+    format: LayerFormat
+    digests: Mapping[tuple[str, int], bytes]
+    _open: dict[tuple[str, int], ShardFile] = field(default_factory=dict, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """The layer's folder."""
+        return self.format.folder(self.arrays)
+
+    def preactivations(self, neurons: Indices) -> Matrix:
+        """Return all tokens of some neurons, (len(neurons), tokens) as stored."""
+        array = self.format.preactivations
+        self._check_range("neuron", neurons, self.format.n_neurons)
+        out = np.empty((len(neurons), array.shape[1]), dtype=array.stored)
+        for block in range(array.n_blocks):
+            file, columns = self._file(array, block), self._span(block)
+            for group in np.unique(neurons // ROWS):
+                chosen = np.flatnonzero(neurons // ROWS == group)
+                rows = file.rows(int(group), int(group) + 1)
+                width = columns.stop - columns.start
+                out[chosen, columns] = rows[neurons[chosen] - group * ROWS, :width]
+        return out
+
+    def neuron_group(self, group: int) -> Matrix:
+        """Return all tokens of the neurons of one chunk row, (up to 64, tokens) as stored."""
+        first = group * ROWS
+        return self.preactivations(np.arange(first, min(first + ROWS, self.format.n_neurons)))
+
+    def inputs(self, positions: Indices) -> Matrix:
+        """Return the input vectors at some positions, (len(positions), d_model) as stored."""
+        array, tokens = self.format.inputs, self.format.block_tokens
+        self._check_range("position", positions, self.format.n_tokens)
+        out = np.empty((len(positions), self.format.d_model), dtype=array.stored)
+        for block in np.unique(positions // tokens):
+            chosen = np.flatnonzero(positions // tokens == block)
+            rows, file = positions[chosen] - block * tokens, self._file(array, int(block))
+            for group in np.unique(rows // ROWS):
+                file.check(int(group))
+            out[chosen] = file.matrix[rows]
+        return out
+
+    def preactivations_at(self, positions: Indices) -> Matrix:
+        """Return all neurons at some positions, (neurons, len(positions)) as stored."""
+        array, tokens = self.format.preactivations, self.format.block_tokens
+        self._check_range("position", positions, self.format.n_tokens)
+        out = np.empty((self.format.n_neurons, len(positions)), dtype=array.stored)
+        for block in np.unique(positions // tokens):
+            chosen = np.flatnonzero(positions // tokens == block)
+            rows = self._file(array, int(block)).rows(0, array.n_groups)
+            out[:, chosen] = rows[: self.format.n_neurons, positions[chosen] - block * tokens]
+        return out
+
+    def small(self, name: str) -> Matrix:
+        """Return a small array (pair rows, histograms, extremes, weights) whole, as stored."""
+        dtype = stored_dtype(self.folder, name) if name.startswith("projection") else None
+        array = self.format.small(name, dtype)
+        return self._file(array, 0).rows(0, array.n_groups).reshape(array.shape)
+
+    def has(self, name: str) -> bool:
+        """Say whether the ledger vouches for a small array."""
+        return (name, 0) in self.digests
+
+    def dtype_of(self, name: str) -> str:
+        """Return what the values of an array mean (float16, bfloat16, float32, int64)."""
+        if name in (INPUTS, PREACTIVATIONS):
+            return self.format.dtype
+        return stored_dtype(self.folder, name)
+
+    def _span(self, block: int) -> slice:
+        start = block * self.format.block_tokens
+        return slice(start, min(start + self.format.block_tokens, self.format.n_tokens))
+
+    def _file(self, array: ArrayFormat, block: int) -> ShardFile:
+        key = (array.name, block)
+        if key not in self._open:
+            if key not in self.digests:
+                raise NotFoundError(
+                    f"Block {block} of {array.name} of layer {self.format.layer} is not recorded; "
+                    "run the same `negspace ingest` again to complete it."
+                )
+            path = array.file(self.folder, block)
+            self._open[key] = open_file(path, array, self.digests[key])
+        return self._open[key]
+
+    @staticmethod
+    def _check_range(what: str, indices: Indices, size: int) -> None:
+        outside = indices[(indices < 0) | (indices >= size)]
+        if len(outside):
+            raise InputError(f"There is no {what} {outside[0]}; they run from 0 to {size - 1}.")

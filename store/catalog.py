@@ -1,0 +1,239 @@
+"""Models, checkpoints, tokenizers, corpora, token streams and pair sets: found, or else added.
+
+Each function runs in the caller's transaction and returns the row's id. A name or revision already
+taken by something else is refused.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select
+
+from store import tables as t
+from store.errors import InputError
+from store.records import (
+    CheckpointFacts,
+    CorpusFacts,
+    IntArray,
+    ModelFacts,
+    StreamFacts,
+    VocabularyRow,
+)
+
+
+def _find(connection: Connection, table: Table, *where: ColumnElement[bool]) -> int | None:
+    found = connection.execute(select(table.c.id).where(and_(*where))).scalar()
+    return None if found is None else int(found)
+
+
+def _add(connection: Connection, table: Table, values: dict[str, object]) -> int:
+    key = connection.execute(insert(table).values(values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def add_model(connection: Connection, facts: ModelFacts, n_parameters: int) -> int:
+    """Return the model of this name, added where it is new.
+
+    Raises InputError where the name belongs to a model from elsewhere or of another shape.
+    """
+    values = asdict(facts) | {
+        "gated": int(facts.gated),
+        "parallel_residual": int(facts.parallel_residual),
+    }
+    known = connection.execute(select(t.models).where(t.models.c.name == facts.name)).first()
+    if known is None:
+        return _add(connection, t.models, values | {"n_parameters": n_parameters})
+    for column, value in values.items():
+        if known._mapping[column] != value:
+            raise InputError(
+                f"The store has a model {facts.name!r} with {column} {known._mapping[column]}, "
+                f"this one has {value}; give this one another name with --name NAME."
+            )
+    return int(known.id)
+
+
+def add_checkpoint(connection: Connection, model_id: int, facts: CheckpointFacts) -> int:
+    """Return the checkpoint of this revision, added where it is new.
+
+    A new one whose tensors and config equal an older one of the store gets `same_as`. Raises
+    InputError where the revision is known with other weights.
+    """
+    c = t.checkpoints.c
+    known = connection.execute(
+        select(c.id, c.weights_hash, c.files).where(
+            c.model_id == model_id, c.revision == facts.revision
+        )
+    ).first()
+    if known is not None:
+        _refuse_changed(known.weights_hash, facts.weights_hash, facts.revision, "weights")
+        _refuse_changed(
+            config_hash(known.files), config_hash(facts.files), facts.revision, "config"
+        )
+        connection.execute(t.checkpoints.update().where(c.id == known.id).values(files=facts.files))
+        return int(known.id)
+    return _insert_checkpoint(connection, model_id, facts)
+
+
+def _refuse_changed(known: str, found: str, revision: str, what: str) -> None:
+    if known != found:
+        raise InputError(
+            f"Revision {revision} is in the store with another {what} (sha256 {known[:12]}, the "
+            f"files now have {found[:12]}); record the new one under another name with --name NAME."
+        )
+
+
+def _insert_checkpoint(connection: Connection, model_id: int, facts: CheckpointFacts) -> int:
+    values: dict[str, object] = {
+        "model_id": model_id,
+        "revision": facts.revision,
+        "step": facts.step,
+        "state": "present",
+        "files": facts.files,
+        "weights_hash": facts.weights_hash,
+        "same_as": _equal_checkpoint(connection, facts),
+    }
+    key = _add(connection, t.checkpoints, values)
+    connection.execute(
+        insert(t.checkpoint_tensors),
+        [{"checkpoint_id": key, **asdict(tensor)} for tensor in facts.tensors],
+    )
+    return key
+
+
+def _equal_checkpoint(connection: Connection, facts: CheckpointFacts) -> int | None:
+    c = t.checkpoints.c
+    equal = connection.execute(
+        select(c.id, c.files)
+        .where(c.weights_hash == facts.weights_hash, c.same_as.is_(None))
+        .order_by(c.id)
+    )
+    for row in equal:
+        if config_hash(row.files) == config_hash(facts.files):
+            return int(row.id)
+    return None
+
+
+def config_hash(files: str) -> str:
+    """Return the sha256 of the config out of the column `files`."""
+    return next(str(file["sha256"]) for file in json.loads(files) if "sha256" in file)
+
+
+def recorded_as(connection: Connection, checkpoint_id: int) -> int:
+    """Return the checkpoint under which recordings of this one are kept: its `same_as`, or itself."""
+    c = t.checkpoints.c
+    same = connection.execute(select(c.same_as).where(c.id == checkpoint_id)).scalar()
+    return checkpoint_id if same is None else int(same)
+
+
+def add_tokenizer(
+    connection: Connection,
+    name: str,
+    digest: str,
+    describe: Callable[[], Sequence[VocabularyRow]],
+) -> int:
+    """Return the tokenizer of this hash, added with its vocabulary where it is new.
+
+    `describe` gives the vocabulary; a known tokenizer is not described again.
+    """
+    known = _find(connection, t.tokenizers, t.tokenizers.c.hash == digest)
+    if known is not None:
+        return known
+    key = _add(connection, t.tokenizers, {"name": name, "hash": digest})
+    rows = [
+        {"tokenizer_id": key, **asdict(e), "leading_space": int(e.leading_space)}
+        for e in describe()
+    ]
+    connection.execute(insert(t.vocabulary), rows)
+    return key
+
+
+def add_corpus(connection: Connection, facts: CorpusFacts) -> int:
+    """Return the corpus of this name, added where it is new.
+
+    Raises InputError where the name belongs to another file, or the file's text has changed.
+    """
+    c = t.corpora.c
+    known = connection.execute(select(t.corpora).where(c.name == facts.name)).first()
+    if known is None:
+        return _add(connection, t.corpora, asdict(facts))
+    if known.text_hash != facts.text_hash:
+        raise InputError(
+            f"The store has a corpus {facts.name!r} from {known.source} with another text; "
+            "rename this file, so that the two can be told apart."
+        )
+    return int(known.id)
+
+
+def add_stream(
+    connection: Connection, corpus_id: int, tokenizer_id: int, facts: StreamFacts
+) -> int:
+    """Return the token stream of this hash, added with its tokens where it is new."""
+    c = t.token_streams.c
+    known = _find(
+        connection,
+        t.token_streams,
+        c.corpus_id == corpus_id,
+        c.tokenizer_id == tokenizer_id,
+        c.hash == facts.hash,
+    )
+    return known or _insert_stream(connection, corpus_id, tokenizer_id, facts)
+
+
+def _insert_stream(
+    connection: Connection, corpus_id: int, tokenizer_id: int, facts: StreamFacts
+) -> int:
+    values: dict[str, object] = {
+        "corpus_id": corpus_id,
+        "tokenizer_id": tokenizer_id,
+        "joined": facts.joined,
+        "bos": facts.bos,
+        "skip_first": facts.skip_first,
+        "spread": int(facts.spread),
+        "window_length": facts.window_length,
+        "n_windows": facts.n_windows,
+        "n_tokens": len(facts.token_ids),
+        "hash": facts.hash,
+    }
+    key = _add(connection, t.token_streams, values)
+    columns = (
+        facts.token_ids,
+        facts.next_token_ids,
+        facts.window_index,
+        facts.token_offset,
+        facts.document,
+    )
+    names = ("token_id", "next_token_id", "window_index", "token_offset", "document")
+    nullable = ("next_token_id", "token_offset")
+    rows = [
+        {"stream_id": key, "position": position}
+        | {n: None if n in nullable and v < 0 else v for n, v in zip(names, row, strict=True)}
+        for position, row in enumerate(zip(*(c.tolist() for c in columns), strict=True))
+    ]
+    connection.execute(insert(t.tokens), rows)
+    return key
+
+
+def find_pair_set(connection: Connection, stream_id: int, seed: int, n_pairs: int) -> int | None:
+    """Return the pair set of a stream with this seed and size, or None."""
+    c = t.pair_sets.c
+    return _find(
+        connection, t.pair_sets, c.stream_id == stream_id, c.seed == seed, c.n_pairs == n_pairs
+    )
+
+
+def add_pair_set(connection: Connection, stream_id: int, seed: int, positions: IntArray) -> int:
+    """Return the pair set of a stream, added with its pairs (P, 2) where it is new."""
+    known = find_pair_set(connection, stream_id, seed, len(positions))
+    if known is not None:
+        return known
+    values = {"stream_id": stream_id, "seed": seed, "n_pairs": len(positions)}
+    key = _add(connection, t.pair_sets, dict(values))
+    rows = [
+        {"pair_set_id": key, "pair": pair, "position_1": first, "position_2": second}
+        for pair, (first, second) in enumerate(np.asarray(positions).tolist())
+    ]
+    connection.execute(insert(t.pairs), rows)
+    return key

@@ -1,0 +1,91 @@
+"""The SQL database of a store: how it is opened for writing and for reading.
+
+Writing goes through SQLAlchemy, one BEGIN IMMEDIATE transaction at a time; reading opens SQLite
+read-only without loading SQLAlchemy (18 ms against 264 ms).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from store.readonly import connect_readonly
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from sqlalchemy import Connection, Engine
+
+    Row = TypeVar("Row", bound=DataclassInstance)
+
+Value = str | int | float | bytes | None
+BUSY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Database:
+    """The SQLite file of a store."""
+
+    path: Path
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Return the engine for writing; each connection is WAL, synchronous FULL."""
+        from sqlalchemy import create_engine, event
+
+        engine = create_engine(
+            f"sqlite:///{self.path}",
+            # The driver must open no transactions of its own: _begin makes them.
+            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
+        )
+        event.listen(engine, "connect", _configure)
+        event.listen(engine, "begin", _begin)
+        return engine
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open one writing transaction: committed at the end of the block, undone on an error."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def rows(
+        self, statement: str, parameters: Mapping[str, Value] | None = None
+    ) -> list[sqlite3.Row]:
+        """Return the rows of a SELECT, read from one consistent state."""
+        with closing(connect_readonly(self.path)) as connection:
+            connection.row_factory = sqlite3.Row
+            return connection.execute(statement, parameters or {}).fetchall()
+
+    def read(
+        self, kind: type[Row], statement: str, parameters: Mapping[str, Value] | None = None
+    ) -> list[Row]:
+        """Return the rows of a SELECT as `kind`, whose fields are the columns' names."""
+        return [
+            kind(**dict(zip(row.keys(), row, strict=True)))
+            for row in self.rows(statement, parameters)
+        ]
+
+
+def _configure(connection: sqlite3.Connection, _record: object) -> None:
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def utc_now() -> str:
+    """Return the time as the store writes it: ISO-8601, UTC, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def to_json(value: object) -> str:
+    """Return a value as the JSON text that the store keeps: keys in order, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,85 @@
+"""The zarr.json of every array and group, made by zarr-python itself and written durably.
+
+So any Zarr v3 reader opens a recording. bfloat16, which zarr-python has no dtype for, is stored as
+uint16 with the attribute `dtype: bfloat16`.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from store.errors import DamageError
+from store.files import make_folders, sync_folders, write_durably
+from store.layout import ROWS, ArrayFormat, LayerFormat
+
+
+def array_json(array: ArrayFormat) -> bytes:
+    """Return the zarr.json of an array: `bytes` codec only, sharded where the array is."""
+    import zarr
+    from zarr.codecs import BytesCodec
+    from zarr.storage import MemoryStore
+
+    memory = MemoryStore()
+    shape = (array.rows, array.columns)[: len(array.shape)]
+    chunks = (ROWS, array.columns) if array.sharded else shape
+    with warnings.catch_warnings():
+        # Plain matrices in shards have no checksum of their own: the ledger's digests see more.
+        warnings.simplefilter("ignore")
+        zarr.create_array(
+            memory,
+            shape=array.shape,
+            chunks=chunks,
+            shards=shape if array.sharded else None,
+            dtype=np.dtype(array.stored),
+            fill_value=array.fill_value,
+            serializer=BytesCodec(endian="little"),
+            filters=None,
+            compressors=None,
+            attributes={"dtype": array.dtype},
+            dimension_names=array.dimension_names,
+        )
+    return memory._store_dict["zarr.json"].to_bytes()
+
+
+def group_json(attributes: dict[str, object]) -> bytes:
+    """Return the zarr.json of a group."""
+    document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    return json.dumps(document, indent=2).encode()
+
+
+def create_array(layer_folder: Path, array: ArrayFormat) -> None:
+    """Make the folders and the zarr.json of an array, where they are not there yet."""
+    folder = layer_folder / array.name
+    make_folders(array.file(layer_folder, 0).parent)
+    if not (folder / "zarr.json").exists():
+        write_durably(folder / "zarr.json", [array_json(array)])
+        sync_folders([folder])
+
+
+def create_groups(arrays: Path, layer: LayerFormat, recording: str) -> None:
+    """Make the group of the recording and of the layer, where they are not there yet."""
+    folder = layer.folder(arrays)
+    make_folders(folder)
+    for group, attributes in (
+        (folder.parent, {"recording": recording}),
+        (folder, {"recording": recording, "layer": layer.layer}),
+    ):
+        if not (group / "zarr.json").exists():
+            write_durably(group / "zarr.json", [group_json(dict(attributes))])
+            sync_folders([group])
+
+
+def stored_dtype(layer_folder: Path, name: str) -> str:
+    """Return what the values of an array mean, from its attribute `dtype`.
+
+    Raises DamageError where its zarr.json cannot be read.
+    """
+    path = layer_folder / name / "zarr.json"
+    try:
+        return str(json.loads(path.read_text())["attributes"]["dtype"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamageError(f"{path} cannot be read: {error}.") from error

@@ -1,0 +1,97 @@
+"""Claims the analyses of a layer and writes what they found: all of a layer in one transaction.
+
+Values that are NaN are written as NULL; the `reason` of the row says why.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, Table, delete, insert
+
+from store import tables as t
+from store.database import utc_now
+from store.jobs import is_alive
+from store.ledger import commit_blocks, describe_layer
+from store.queries.analyses import list_analyses
+from store.records import BlockFacts
+from store.store import Store
+
+Cell = str | int | float | None
+
+
+def claim(
+    store: Store, recording_id: int, layer: int, methods: Mapping[str, int], job_id: int
+) -> bool:
+    """Claim a layer's analyses for a job; False where another living job is at work on them.
+
+    `methods` maps the analyses to their versions. A claim dies with its job's process.
+    """
+    with store.database.write() as connection:
+        rows = [
+            row
+            for row in list_analyses(store.database, recording_id)
+            if row.layer == layer and row.analysis in methods
+        ]
+        holders = {row.claimed_by for row in rows if row.claimed_by not in (None, job_id)}
+        if any(holder is not None and is_alive(store, holder) for holder in holders):
+            return False
+        values = {"job_id": job_id, "claimed_by": job_id, "finished_at": None}
+        _replace_analyses(connection, recording_id, layer, methods, values)
+    return True
+
+
+def save_layer(
+    store: Store,
+    recording_id: int,
+    layer: int,
+    methods: Mapping[str, int],
+    job_id: int,
+    *,
+    facts: Mapping[str, Cell],
+    rows: Mapping[str, Sequence[Mapping[str, Cell]]],
+    blocks: Sequence[BlockFacts],
+) -> None:
+    """Write all that the analyses of a layer found, and mark them finished.
+
+    `facts` are columns of `recording_layers`, `rows` the new rows of each table without their
+    recording and layer (the old ones go), `blocks` the array files written and synced.
+    """
+    key = {"recording_id": recording_id, "layer": layer}
+    with store.database.write() as connection:
+        for name, new in rows.items():
+            table = t.metadata.tables[name]
+            _clear(connection, table, recording_id, layer)
+            if new:
+                connection.execute(insert(table), [key | _without_nan(row) for row in new])
+        commit_blocks(connection, recording_id, blocks)
+        describe_layer(connection, recording_id, layer, _without_nan(facts))
+        values = {"job_id": job_id, "claimed_by": None, "finished_at": utc_now()}
+        _replace_analyses(connection, recording_id, layer, methods, values)
+
+
+def _replace_analyses(
+    connection: Connection,
+    recording_id: int,
+    layer: int,
+    methods: Mapping[str, int],
+    values: Mapping[str, Cell],
+) -> None:
+    c = t.layer_analyses.c
+    connection.execute(
+        delete(t.layer_analyses).where(
+            c.recording_id == recording_id, c.layer == layer, c.analysis.in_(list(methods))
+        )
+    )
+    key = {"recording_id": recording_id, "layer": layer}
+    rows = [{**key, "analysis": a, "method": m, **values} for a, m in methods.items()]
+    connection.execute(insert(t.layer_analyses), rows)
+
+
+def _clear(connection: Connection, table: Table, recording_id: int, layer: int) -> None:
+    connection.execute(
+        delete(table).where(table.c.recording_id == recording_id, table.c.layer == layer)
+    )
+
+
+def _without_nan(row: Mapping[str, Cell]) -> dict[str, Cell]:
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}

@@ -1,0 +1,62 @@
+"""The views: what the tables say with names instead of ids.
+
+A checkpoint equal to an older one is read through it (`coalesce(same_as, id)`), so a recording is
+found under each revision that has its weights. Views are dropped before any migration and made
+again after the last, because SQLite refuses to alter a table that a view names.
+"""
+
+_NAMES = """m.name AS model, c.revision AS revision, c.step AS step, k.name AS corpus,
+       r.name AS recording, r.keep AS keep"""
+_JOINS = """JOIN checkpoints c ON coalesce(c.same_as, c.id) = r.checkpoint_id
+JOIN models m ON m.id = c.model_id
+JOIN token_streams s ON s.id = r.stream_id
+JOIN corpora k ON k.id = s.corpus_id"""
+
+VIEWS: dict[str, str] = {
+    "neuron_metrics": f"""
+SELECT {_NAMES}, n.layer, n.neuron, n.n_tokens, n.mean, n.std, n.skewness, n.kurtosis, n.minimum,
+       n.maximum, n.negative_fraction, n.post_mean, n.post_minimum, n.post_maximum,
+       n.rounding_step, n.wd, n.md, n.md_sem, n.dy_median, n.reason,
+       0.8332 / sqrt(n.n_tokens) AS wd_floor
+FROM neurons n JOIN recordings r ON r.id = n.recording_id
+{_JOINS}""",
+    "token_pairs": f"""
+SELECT {_NAMES}, p.layer, p.neuron, p.neuron_rank, p.pair_rank, p.source,
+       v1.text AS token_1, v2.text AS token_2, w1.text AS next_1, w2.text AS next_2,
+       p.oi, p.input_distance, p.output_1, p.output_2, p.post_1, p.post_2, p.survival,
+       p.position_1, p.position_2
+FROM top_pairs p JOIN recordings r ON r.id = p.recording_id
+{_JOINS}
+JOIN tokens t1 ON t1.stream_id = r.stream_id AND t1.position = p.position_1
+JOIN tokens t2 ON t2.stream_id = r.stream_id AND t2.position = p.position_2
+LEFT JOIN vocabulary v1 ON v1.tokenizer_id = s.tokenizer_id AND v1.token_id = t1.token_id
+LEFT JOIN vocabulary v2 ON v2.tokenizer_id = s.tokenizer_id AND v2.token_id = t2.token_id
+LEFT JOIN vocabulary w1 ON w1.tokenizer_id = s.tokenizer_id AND w1.token_id = t1.next_token_id
+LEFT JOIN vocabulary w2 ON w2.tokenizer_id = s.tokenizer_id AND w2.token_id = t2.next_token_id""",
+    "recording_overview": f"""
+SELECT {_NAMES}, r.projection, r.dtype, r.model_dtype, s.n_windows, s.window_length, s.n_tokens,
+       (SELECT count(*) FROM recording_layers l WHERE l.recording_id = r.id) AS layers,
+       (SELECT count(*) FROM recording_layers l
+         WHERE l.recording_id = r.id AND l.state = 'complete') AS layers_complete,
+       (SELECT coalesce(sum(l.n_neurons), 0) FROM recording_layers l
+         WHERE l.recording_id = r.id) AS n_neurons,
+       (SELECT coalesce(sum(b.n_bytes), 0) FROM blocks b WHERE b.recording_id = r.id) AS n_bytes,
+       r.created_at
+FROM recordings r
+{_JOINS}""",
+    "wd_by_checkpoint": f"""
+SELECT {_NAMES}, y.layer, y.population, y.n, y.mean, y.median, y.p95, y.p99, y.maximum
+FROM layer_summaries y JOIN recordings r ON r.id = y.recording_id
+{_JOINS}
+WHERE y.metric = 'wd'""",
+}
+
+
+def drop_statements() -> list[str]:
+    """Return the statements that drop every view that this version knows."""
+    return [f"DROP VIEW IF EXISTS {name}" for name in VIEWS]
+
+
+def create_statements() -> list[str]:
+    """Return the statements that make every view."""
+    return [f"CREATE VIEW {name} AS {body.strip()}" for name, body in VIEWS.items()]
