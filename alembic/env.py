@@ -1,4 +1,4 @@
-"""Runs the migrations: views dropped first, then the tables changed, then views and docs made anew."""
+"""Runs the migrations: views are dropped first, and made again with the docs after the last."""
 
 import os
 from typing import Any

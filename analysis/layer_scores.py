@@ -39,7 +39,7 @@ class LayerScores:
 
 
 def score_layer(layer: Layer, threads: int | None, advance: Callable[[int], None]) -> LayerScores:
-    """Score every neuron of a layer (METHODS 3 to 5); `advance` is told neurons as they are done."""
+    """Score every neuron of a layer (METHODS 3 to 5); `advance` is told how many are done."""
     recording = layer.recording.row
     activation = recording.neuron_activation
     known = activation if activation is not None and is_known(activation) else None
@@ -80,7 +80,9 @@ def _score_groups(
 
 def as_bits(values: npt.NDArray[np.generic], dtype: str) -> Stored:
     """Return stored values as the kernels take them: 16-bit ones as uint16 bits."""
-    return values.view(np.float32 if dtype == "float32" else np.uint16)
+    if dtype == "float32":
+        return values.view(np.float32)
+    return values.view(np.uint16)
 
 
 def eligible_positions(layer: Layer) -> npt.NDArray[np.int64] | None:

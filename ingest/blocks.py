@@ -1,7 +1,8 @@
 """Turns what the hooks hand over into stored values, after proving that it is what it claims to be.
 
 Proof: on sampled rows of every block, W x + b must equal the hooked output within
-eps (|W||x| + |b|), eps of the coarser of model and storage dtype, before any rounding.
+eps (|W||x| + |b|), eps of the coarser of model and storage dtype, before any rounding. It is never
+finer than d_model times float32's, which bounds what adding up d_model products rounds away.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ SAMPLED_ROWS = 4
 
 @dataclass(frozen=True)
 class Projection:
-    """The weights of one layer's projection as the model uses them: (neurons, d_model), (neurons)."""
+    """The weights of one layer's projection: `weight` (neurons, d_model), `bias` (neurons,)."""
 
     layer: int
     weight: torch.Tensor
@@ -27,7 +28,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class LayerBlock:
-    """One layer of one block as stored: inputs (tokens, d_model), preactivations (neurons, tokens)."""
+    """One layer of one block: inputs (tokens, d_model), preactivations (neurons, tokens)."""
 
     layer: int
     inputs: Stored
@@ -55,10 +56,13 @@ def prove(projection: Projection, inputs: torch.Tensor, outputs: torch.Tensor, d
     rows = torch.linspace(0, len(inputs) - 1, min(SAMPLED_ROWS, len(inputs))).long()
     x, y = inputs[rows].double(), outputs[rows].double()
     weight = projection.weight.double()
-    bias = 0.0 if projection.bias is None else projection.bias.double()
-    expected = x @ weight.T + bias
-    reach = x.abs() @ weight.abs().T + abs(bias)
-    eps = max(torch.finfo(outputs.dtype).eps, torch.finfo(getattr(torch, dtype)).eps)
+    expected = x @ weight.T
+    reach = x.abs() @ weight.abs().T
+    if projection.bias is not None:
+        bias = projection.bias.double()
+        expected, reach = expected + bias, reach + bias.abs()
+    of_sum = inputs.shape[1] * torch.finfo(torch.float32).eps
+    eps = max(of_sum, *(torch.finfo(t).eps for t in (outputs.dtype, getattr(torch, dtype))))
     # Written so that NaN fails, too.
     wrong = ~((y - expected).abs() <= eps * reach)
     if wrong.any():

@@ -43,7 +43,7 @@ class Capture:
 def capture(
     projections: Mapping[int, nn.Module], shape: tuple[int, int], receive: Receive
 ) -> Iterator[Capture]:
-    """Hook the projections for the block; `shape` is (d_model, neurons) of every layer."""
+    """Set hooks on the projections for the block; `shape` is (d_model, neurons) of each layer."""
     state = Capture(tuple(projections))
 
     def hook_for(layer: int) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:

@@ -32,7 +32,7 @@ def estimate(plan: IngestPlan, folder: Path) -> Estimate:
     now, and the writing; it leaves out attention, so long windows take longer.
     """
     operations = sum(2 * _weights(c) * c.n_tokens for c in plan.todo)
-    seconds = operations / _measure_rate() + plan.n_bytes / _DISK_RATE if plan.todo else 0.0
+    seconds = operations / _measure_rate() + plan.n_bytes / _DISK_RATE
     while not folder.exists():
         folder = folder.parent
     return Estimate(seconds, plan.n_bytes, shutil.disk_usage(folder).free)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Family:
     """One architecture.
 
-    `layers` is the path of the list of layers in the causal language model, `projections` the path
-    of each branch's projection within a layer, `parallel` the config's flag for a parallel residual.
+    `layers` is the path of the list of layers in the causal language model, `projections` that of
+    each branch's projection in a layer, `parallel` the config's flag for a parallel residual.
     """
 
     layers: str
@@ -92,10 +92,11 @@ def _load_config(folder: Path) -> "PretrainedConfig":
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True)
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # transformers raises many kinds, all about this one file
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder / 'config.json'} cannot be used: {reason}") from error
+    return config
 
 
 def find_projections(

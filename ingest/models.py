@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from store.errors import InputError
 
@@ -48,7 +48,7 @@ def load_model(folder: Path, dtype: str) -> "PreTrainedModel":
 
     try:
         with _quiet():
-            model, report = AutoModelForCausalLM.from_pretrained(
+            found: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=getattr(torch, dtype),
                 local_files_only=True,
@@ -58,9 +58,10 @@ def load_model(folder: Path, dtype: str) -> "PreTrainedModel":
             )
     except Exception as error:  # transformers raises many kinds, all about these files
         raise InputError(f"The model in {folder} cannot be loaded: {_first(error)}") from error
+    model: PreTrainedModel
+    model, report = found
     _refuse_incomplete(folder, report)
-    loaded: PreTrainedModel = model.eval()
-    return loaded
+    return model.eval()
 
 
 @contextmanager
@@ -69,14 +70,14 @@ def _quiet() -> Iterator[None]:
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         logging.set_verbosity(level)
         if bars:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _refuse_incomplete(folder: Path, report: dict[str, object]) -> None:

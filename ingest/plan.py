@@ -3,6 +3,7 @@
 Planning reads configs, tokenizers, the text and the ledger; it loads no weights and writes nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,6 +106,14 @@ class IngestPlan:
     def todo(self) -> tuple[CheckpointPlan, ...]:
         """The checkpoints with work left."""
         return tuple(plan for plan in self.checkpoints if not plan.done)
+
+    def names(self, recorded: Sequence[str]) -> list[str]:
+        """Return the names of all recordings; `recorded` are those of `todo`, in its order."""
+        new = iter(recorded)
+        return [
+            part.recording.name if part.done and part.recording else next(new)
+            for part in self.checkpoints
+        ]
 
     @property
     def n_tokens(self) -> int:
@@ -231,7 +240,7 @@ def _find_recording(
     corpus: Corpus,
     settings: IngestSettings,
 ) -> KnownRecording | None:
-    """Return the recording that has what is asked for, if the checkpoint's files are the known ones."""
+    """Return the recording of what is asked for, if the checkpoint's files are the known ones."""
     if database is None:
         return None
     known = known_checkpoint(database, model.name, checkpoint.revision)

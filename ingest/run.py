@@ -1,4 +1,4 @@
-"""Carries out the plan of an ingest: registers, hashes, records, and resumes what was interrupted."""
+"""Carries out the plan of an ingest: registers, hashes, records, resumes what was interrupted."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -59,7 +59,8 @@ def _record_checkpoint(
         skipped = part.n_tokens
         if missing:
             skipped -= _record_missing(store, plan, part, recording_id, missing, progress)
-        progress.advance(skipped)
+        if skipped:
+            progress.advance(skipped)
     return row.name
 
 
@@ -132,13 +133,18 @@ def _keep_weights(
     writer: ArrayWriter,
     missing: dict[int, tuple[int, ...]],
 ) -> None:
-    """Keep the projections beside the recording, in the checkpoint's dtype."""
+    """Keep the projections beside the recording, in the dtype that the checkpoint has them in."""
     import torch
 
     family = FAMILIES[part.model.family]
-    dtype = next((t.dtype for t in part.tensors if t.name.endswith("weight")), "float32")
     for layer, weights in find_weights(model, family, branch, tuple(missing)).items():
+        dtype = _dtype_in_files(part, f".{layer}.{family.projections[branch]}.weight")
         arrays = {"projection": weights.weight.to(getattr(torch, dtype))}
         if weights.bias is not None:
             arrays["projection_bias"] = weights.bias.to(getattr(torch, dtype))
         writer.commit_small(layer, {n: to_numpy(a) for n, a in arrays.items()}, dtype)
+
+
+def _dtype_in_files(part: CheckpointPlan, suffix: str) -> str:
+    # Tensors of one checkpoint may differ in dtype, so another's would round this one.
+    return next((t.dtype for t in part.tensors if t.name.endswith(suffix)), "float32")

@@ -68,7 +68,9 @@ class IngestSettings(StreamSettings):
     name: str | None = setting(
         None, "Name of the model in the store, when its own is taken.", unit="NAME"
     )
-    weights: bool = setting(True, "Keep the projection's weights beside the recording.")
+    weights: bool = setting(
+        True, "Keep the projection's weights beside the recording, or leave them out."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -36,26 +36,23 @@ class TensorEntry:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files of a checkpoint, those of its index where it has one.
+    """Return the safetensors files that transformers loads: model.safetensors, or its index's.
 
-    Raises InputError where there is none, or one that the index names is missing.
+    Raises InputError where there is neither, or a file that the index names is missing.
     """
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        try:
-            names = sorted(
-                set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-            )
-        except (ValueError, KeyError, AttributeError) as error:
-            raise InputError(f"{index} is not an index of weights: {error!r}.") from error
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    if not index.exists():
+        raise InputError(f"{folder} holds no model.safetensors; save the model in that format.")
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         files = [folder / name for name in names]
-    else:
-        files = sorted(folder.glob("*.safetensors"))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(f"{index} is not an index of weights: {error!r}.") from error
     missing = [file.name for file in files if not file.is_file()]
     if missing:
         raise InputError(f"{folder} lacks {missing[0]}, which its index names; fetch it again.")
-    if not files:
-        raise InputError(f"{folder} holds no .safetensors file; save the model in that format.")
     return files
 
 

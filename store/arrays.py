@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from store.errors import InputError, NotFoundError
-from store.layout import INPUTS, PREACTIVATIONS, ROWS, ArrayFormat, LayerFormat
+from store.layout import BLOCK_ARRAYS, ROWS, ArrayFormat, LayerFormat
 from store.metadata import stored_dtype
 from store.shards import Matrix, ShardFile, open_file
 
@@ -23,6 +23,13 @@ def to_float(values: Matrix, dtype: str) -> npt.NDArray[np.floating]:
     if dtype == "bfloat16":
         return (values.astype(np.uint32) << 16).view(np.float32)
     return values  # type: ignore[return-value]
+
+
+def check_range(what: str, indices: Indices, size: int) -> None:
+    """Raise InputError naming the first index outside 0 to `size` - 1."""
+    outside = indices[(indices < 0) | (indices >= size)]
+    if len(outside):
+        raise InputError(f"There is no {what} {outside[0]}; they run from 0 to {size - 1}.")
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class LayerArrays:
     def preactivations(self, neurons: Indices) -> Matrix:
         """Return all tokens of some neurons, (len(neurons), tokens) as stored."""
         array = self.format.preactivations
-        self._check_range("neuron", neurons, self.format.n_neurons)
+        check_range("neuron", neurons, self.format.n_neurons)
         out = np.empty((len(neurons), array.shape[1]), dtype=array.stored)
         for block in range(array.n_blocks):
             file, columns = self._file(array, block), self._span(block)
@@ -64,7 +71,7 @@ class LayerArrays:
     def inputs(self, positions: Indices) -> Matrix:
         """Return the input vectors at some positions, (len(positions), d_model) as stored."""
         array, tokens = self.format.inputs, self.format.block_tokens
-        self._check_range("position", positions, self.format.n_tokens)
+        check_range("position", positions, self.format.n_tokens)
         out = np.empty((len(positions), self.format.d_model), dtype=array.stored)
         for block in np.unique(positions // tokens):
             chosen = np.flatnonzero(positions // tokens == block)
@@ -74,21 +81,24 @@ class LayerArrays:
             out[chosen] = file.matrix[rows]
         return out
 
-    def preactivations_at(self, positions: Indices) -> Matrix:
-        """Return all neurons at some positions, (neurons, len(positions)) as stored."""
+    def preactivations_at(self, positions: Indices, neurons: Indices | None = None) -> Matrix:
+        """Return some neurons (None: all) at some positions, (neurons, positions) as stored."""
         array, tokens = self.format.preactivations, self.format.block_tokens
-        self._check_range("position", positions, self.format.n_tokens)
-        out = np.empty((self.format.n_neurons, len(positions)), dtype=array.stored)
+        rows = np.arange(self.format.n_neurons) if neurons is None else neurons
+        check_range("neuron", rows, self.format.n_neurons)
+        check_range("position", positions, self.format.n_tokens)
+        out = np.empty((len(rows), len(positions)), dtype=array.stored)
         for block in np.unique(positions // tokens):
             chosen = np.flatnonzero(positions // tokens == block)
-            rows = self._file(array, int(block)).rows(0, array.n_groups)
-            out[:, chosen] = rows[: self.format.n_neurons, positions[chosen] - block * tokens]
+            file = self._file(array, int(block))
+            for group in np.unique(rows // ROWS):
+                file.check(int(group))
+            out[:, chosen] = file.matrix[np.ix_(rows, positions[chosen] - block * tokens)]
         return out
 
     def small(self, name: str) -> Matrix:
         """Return a small array (pair rows, histograms, extremes, weights) whole, as stored."""
-        dtype = stored_dtype(self.folder, name) if name.startswith("projection") else None
-        array = self.format.small(name, dtype)
+        array = self._small_format(name)
         return self._file(array, 0).rows(0, array.n_groups).reshape(array.shape)
 
     def has(self, name: str) -> bool:
@@ -97,9 +107,19 @@ class LayerArrays:
 
     def dtype_of(self, name: str) -> str:
         """Return what the values of an array mean (float16, bfloat16, float32, int64)."""
-        if name in (INPUTS, PREACTIVATIONS):
+        if name in BLOCK_ARRAYS:
             return self.format.dtype
-        return stored_dtype(self.folder, name)
+        return self._small_format(name).dtype
+
+    def _small_format(self, name: str) -> ArrayFormat:
+        if name in BLOCK_ARRAYS or not self.has(name):
+            there = sorted({key for key, _ in self.digests} - set(BLOCK_ARRAYS))
+            raise NotFoundError(
+                f"Layer {self.format.layer} has no small array {name!r}; it has: "
+                f"{', '.join(there) or 'none yet'}. `negspace analyze` adds what is missing."
+            )
+        weights = name.startswith("projection")
+        return self.format.small(name, stored_dtype(self.folder, name) if weights else None)
 
     def _span(self, block: int) -> slice:
         start = block * self.format.block_tokens
@@ -116,9 +136,3 @@ class LayerArrays:
             path = array.file(self.folder, block)
             self._open[key] = open_file(path, array, self.digests[key])
         return self._open[key]
-
-    @staticmethod
-    def _check_range(what: str, indices: Indices, size: int) -> None:
-        outside = indices[(indices < 0) | (indices >= size)]
-        if len(outside):
-            raise InputError(f"There is no {what} {outside[0]}; they run from 0 to {size - 1}.")

@@ -122,7 +122,7 @@ def config_hash(files: str) -> str:
 
 
 def recorded_as(connection: Connection, checkpoint_id: int) -> int:
-    """Return the checkpoint under which recordings of this one are kept: its `same_as`, or itself."""
+    """Return the checkpoint that keeps the recordings of this one: its `same_as`, or itself."""
     c = t.checkpoints.c
     same = connection.execute(select(c.same_as).where(c.id == checkpoint_id)).scalar()
     return checkpoint_id if same is None else int(same)

@@ -1,4 +1,4 @@
-"""What every table, view and column means: the one text behind all the places that explain the schema.
+"""What every table, view and column means: the one text behind all that explains the schema.
 
 It becomes the table `schema_docs`, `negspace sql --schema` and docs/sql.md. A table's own sentence
 stands under the key "". `store/tables.py` refuses a column that has none.
@@ -65,7 +65,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "step": "training step, where the revision names one (step1000)",
         "state": "present, or missing when it was asked for and not there",
         "commit_hash": "commit of the hub's repository; NULL for a folder",
-        "files": "JSON: name, size and mtime_ns of the config and the files of weights; the config's sha256",
+        "files": "JSON: name, size, mtime_ns of config and weight files; the config's sha256",
         "weights_hash": "sha256 over name, dtype, shape and bytes of every tensor in order of name",
         "same_as": "checkpoints.id of the oldest checkpoint with equal tensors and config",
     },

@@ -7,7 +7,7 @@ counts once it has its own name, and the ledger vouches for it only after that.
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from store.errors import BusyError, NegspaceError
@@ -26,7 +26,8 @@ def write_durably(path: Path, buffers: Sequence[memoryview | bytes]) -> None:
         _write_synced(temporary, buffers)
         temporary.replace(path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         if isinstance(error, OSError):
             raise NegspaceError(f"Cannot write {path}: {error.strerror}.") from error
         raise
@@ -52,13 +53,19 @@ def _write_all(descriptor: int, buffers: Sequence[memoryview | bytes]) -> None:
 
 
 def make_folders(folder: Path) -> None:
-    """Make a folder and its missing parents, each synced into the one above."""
+    """Make a folder and its missing parents, each synced into the one above.
+
+    Raises NegspaceError where one cannot be made.
+    """
     missing = []
     while not folder.exists():
         missing.append(folder)
         folder = folder.parent
     for new in reversed(missing):
-        new.mkdir(exist_ok=True)
+        try:
+            new.mkdir(exist_ok=True)
+        except OSError as error:
+            raise NegspaceError(f"Cannot make the folder {new}: {error.strerror}.") from error
         sync_folders([new.parent])
 
 
@@ -102,13 +109,18 @@ def is_locked(path: Path) -> bool:
 
 
 def _try_lock(path: Path) -> int | None:
-    path.parent.mkdir(exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    make_folders(path.parent)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise NegspaceError(f"Cannot open the lock {path}: {error.strerror}.") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         os.close(descriptor)
-        return None
+        if isinstance(error, BlockingIOError):
+            return None
+        raise NegspaceError(f"Cannot lock {path}: {error.strerror}.") from error
     return descriptor
 
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from sqlalchemy import Connection, insert, select, update
 
 from store import tables as t
 from store.database import to_json, utc_now
-from store.files import hold_lock, is_locked
+from store.files import hold_lock
+from store.liveness import is_alive, job_lock
 from store.store import Store
 
 Report = Callable[[str, int, int], None]
@@ -115,16 +115,6 @@ def library_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def job_lock(store: Store, job_id: int) -> Path:
-    """Return the lock file that a job's process holds."""
-    return store.locks / f"job.{job_id}"
-
-
-def is_alive(store: Store, job_id: int) -> bool:
-    """Say whether the process of a job is at work on this machine."""
-    return is_locked(job_lock(store, job_id))
 
 
 def mark_lost(store: Store) -> None:

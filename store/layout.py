@@ -118,6 +118,11 @@ class LayerFormat:
         """Blocks of the recording."""
         return self.inputs.n_blocks
 
+    def array(self, name: str, dtype: str | None = None) -> ArrayFormat:
+        """Return the format of any array by its name; `dtype` as for `small`."""
+        blocks = {PREACTIVATIONS: self.preactivations, INPUTS: self.inputs}
+        return blocks[name] if name in blocks else self.small(name, dtype)
+
     def small(self, name: str, dtype: str | None = None) -> ArrayFormat:
         """Return the format of a small array, one file of its own shape.
 

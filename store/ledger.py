@@ -105,7 +105,8 @@ def commit_blocks(connection: Connection, recording_id: int, blocks: Sequence[Bl
             )
         )
     rows = [{"recording_id": recording_id, "committed_at": now, **asdict(b)} for b in blocks]
-    connection.execute(insert(t.blocks), rows)
+    if rows:
+        connection.execute(insert(t.blocks), rows)
 
 
 def complete_layer(connection: Connection, recording_id: int, layer: int) -> None:
@@ -123,11 +124,12 @@ def describe_layer(
 ) -> None:
     """Write what an analysis found about a layer's pairs (comparable, reason, ...)."""
     c = t.recording_layers.c
-    connection.execute(
-        update(t.recording_layers)
-        .where(c.recording_id == recording_id, c.layer == layer)
-        .values(dict(values))
-    )
+    if values:
+        connection.execute(
+            update(t.recording_layers)
+            .where(c.recording_id == recording_id, c.layer == layer)
+            .values(dict(values))
+        )
 
 
 def remove_recording(store: Store, recording_id: int, name: str) -> None:

@@ -16,6 +16,8 @@ from store.errors import DamageError
 from store.files import make_folders, sync_folders, write_durably
 from store.layout import ROWS, ArrayFormat, LayerFormat
 
+_FLOATS = ("float16", "bfloat16", "float32")
+
 
 def array_json(array: ArrayFormat) -> bytes:
     """Return the zarr.json of an array: `bytes` codec only, sharded where the array is."""
@@ -80,6 +82,7 @@ def stored_dtype(layer_folder: Path, name: str) -> str:
     """
     path = layer_folder / name / "zarr.json"
     try:
-        return str(json.loads(path.read_text())["attributes"]["dtype"])
+        dtype = json.loads(path.read_text(encoding="utf-8"))["attributes"]["dtype"]
+        return _FLOATS[_FLOATS.index(dtype)]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamageError(f"{path} cannot be read: {error}.") from error

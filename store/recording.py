@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from store.arrays import LayerArrays, to_float
+from store.arrays import LayerArrays, check_range, to_float
 from store.errors import NotFoundError
 from store.queries.recordings import (
     LayerRow,
@@ -92,7 +92,7 @@ class Layer:
         if windows is None:
             values = self.arrays.preactivations(chosen)
         else:
-            values = self.arrays.preactivations_at(self._positions(windows))[chosen]
+            values = self.arrays.preactivations_at(self._positions(windows), chosen)
         return to_float(values, self.recording.row.dtype)
 
     def inputs(
@@ -115,8 +115,9 @@ class Layer:
         return to_float(self.arrays.small(name), self.arrays.dtype_of(name))
 
     def _positions(self, windows: Sequence[int]) -> npt.NDArray[np.int64]:
-        length = self.recording.row.window_length
-        return (_indices(windows)[:, None] * length + np.arange(length)).ravel()
+        row, chosen = self.recording.row, _indices(windows)
+        check_range("window", chosen, row.n_windows)
+        return (chosen[:, None] * row.window_length + np.arange(row.window_length)).ravel()
 
 
 def _indices(values: Sequence[int]) -> npt.NDArray[np.int64]:

@@ -45,6 +45,11 @@ def require_head(database: Database) -> None:
             f"The store's schema is {found}, this version of negspace needs {HEAD}: "
             "run `negspace upgrade` (it backs up first)."
         )
+    refuse_newer(found)
+
+
+def refuse_newer(found: str) -> None:
+    """Raise InputError for a schema that this version does not know."""
     if found > HEAD:
         raise InputError(
             f"The store's schema is {found}, this version of negspace knows up to {HEAD}: "

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Table, delete, insert
 
 from store import tables as t
 from store.database import utc_now
-from store.jobs import is_alive
 from store.ledger import commit_blocks, describe_layer
+from store.liveness import is_alive
 from store.queries.analyses import list_analyses
 from store.records import BlockFacts
 from store.store import Store

@@ -5,7 +5,7 @@ forms of the browser are generated from them. Standard library only, because `--
 """
 
 from dataclasses import MISSING, asdict, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -26,7 +26,7 @@ def setting(
     shown for its value in `--help` (N, TOKENS).
     """
     metadata = {"sentence": sentence, "choices": choices, "unit": unit}
-    return cast("T", field(default=default, metadata=metadata))
+    return field(default=default, metadata=metadata)
 
 
 def required(sentence: str, *, unit: str = "") -> Any:

@@ -9,7 +9,6 @@ so a stale, swapped or missing file is seen as well as a flipped bit. No other m
 import mmap
 import os
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -55,11 +54,11 @@ def pad(values: Matrix, array: ArrayFormat) -> Matrix:
 def digests(matrix: Matrix) -> bytes:
     """Return the xxh3-64 of each 64 rows of a C-ordered matrix, little-endian u64."""
     groups = (matrix[start : start + ROWS] for start in range(0, len(matrix), ROWS))
-    return b"".join(struct.pack("<Q", _digest(memoryview(group))) for group in groups)
+    return b"".join(struct.pack("<Q", _digest(group)) for group in groups)
 
 
-def _digest(data: memoryview) -> int:
-    return xxhash.xxh3_64_intdigest(data.cast("B"))
+def _digest(rows: Matrix) -> int:
+    return xxhash.xxh3_64_intdigest(rows.data.cast("B"))
 
 
 def write_file(path: Path, values: Matrix, array: ArrayFormat) -> bytes:
@@ -69,7 +68,7 @@ def write_file(path: Path, values: Matrix, array: ArrayFormat) -> bytes:
     """
     matrix = pad(values, array)
     make_folders(path.parent)
-    write_durably(path, [memoryview(matrix).cast("B"), index_bytes(array)])
+    write_durably(path, [matrix.data.cast("B"), index_bytes(array)])
     return digests(matrix)
 
 
@@ -93,7 +92,7 @@ class ShardFile:
 
     def check(self, group: int) -> None:
         """Check the digest of one group of 64 rows."""
-        found = _digest(memoryview(self.matrix[group * ROWS : (group + 1) * ROWS]))
+        found = _digest(self.matrix[group * ROWS : (group + 1) * ROWS])
         if found != self.expected[group]:
             raise DamageError(
                 f"{self.path}: rows {group * ROWS} to {(group + 1) * ROWS - 1} are not what was "
@@ -134,7 +133,7 @@ def open_file(path: Path, array: ArrayFormat, expected: bytes) -> ShardFile:
     return ShardFile(path, array, matrix, _unpack(expected, array, path))
 
 
-def _unpack(expected: bytes, array: ArrayFormat, path: Path) -> Sequence[int] | tuple[int, ...]:
+def _unpack(expected: bytes, array: ArrayFormat, path: Path) -> tuple[int, ...]:
     if len(expected) != 8 * array.n_groups:
         raise DamageError(f"{path}: the ledger holds {len(expected)} bytes of digests for it.")
     return struct.unpack(f"<{array.n_groups}Q", expected)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +43,7 @@ class Store:
     folder: Path
     store_id: str
 
-    @property
+    @cached_property
     def database(self) -> Database:
         """The SQL database."""
         return Database(self.folder / DATABASE)
@@ -125,11 +127,9 @@ def has_store(folder: str | os.PathLike[str]) -> bool:
 def check_creatable(folder: str | os.PathLike[str]) -> None:
     """Raise InputError unless a store could be made in `folder`; writes nothing."""
     path = Path(folder).expanduser().resolve()
-    if path.exists() and (not path.is_dir() or any(p.name != "demo" for p in path.iterdir())):
+    if path.exists() and not (path.is_dir() and all(map(_may_stay, path.iterdir()))):
         raise InputError(f"{path} is not empty and holds no store; give another --store DIR.")
-    parent = path
-    while not parent.exists():
-        parent = parent.parent
+    parent = next(folder for folder in (path, *path.parents) if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise InputError(f"Cannot make a store at {path}: {parent} is not writable.")
 
@@ -150,13 +150,36 @@ def create_store(folder: str | os.PathLike[str]) -> Store:
     """Make an empty store in a new or empty folder."""
     check_creatable(folder)
     path = Path(folder).expanduser().resolve()
+    made = [new for new in (path, *path.parents) if not new.exists()]
     make_folders(path)
     store = Store(path, str(uuid.uuid4()))
-    with hold_lock(path / "locks" / "create", "The making of this store"):
+    with hold_lock(store.locks / "create", "The making of this store"):
         if not has_store(path):
-            migrate(store.database)
-            _write_facts(store)
+            try:
+                migrate(store.database)
+                _write_facts(store)
+            except BaseException:
+                _undo_creation(store, made)
+                raise
     return read_store(path)
+
+
+def _undo_creation(store: Store, made: list[Path]) -> None:
+    store.database.engine.dispose()
+    shutil.rmtree(store.locks, ignore_errors=True)
+    with suppress(OSError):  # the error that stopped the creation says more
+        for file in store.folder.glob(f"{DATABASE}*"):
+            file.unlink()
+        for folder in (store.arrays, *made):
+            if folder.exists():
+                folder.rmdir()
+
+
+def _may_stay(entry: Path) -> bool:
+    """Say whether this is the demo's, or what a killed `create_store` leaves behind."""
+    if entry.name == "arrays":
+        return entry.is_dir() and not any(entry.iterdir())
+    return entry.name in ("demo", "locks") or entry.name.startswith(DATABASE)
 
 
 def _write_facts(store: Store) -> None:

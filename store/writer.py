@@ -36,9 +36,8 @@ class ArrayWriter:
         facts = []
         for layer, arrays in values.items():
             form = self.layers[layer]
-            by_name = {array.name: array for array in (form.preactivations, form.inputs)}
             for name, matrix in arrays.items():
-                facts.append(self._write(form, by_name[name], block, matrix))
+                facts.append(self._write(form, form.array(name), block, matrix))
         self._vouch(facts)
 
     def write_small(

@@ -19,7 +19,7 @@ _FEWEST_PAIRS = 2
 class Differentiation:
     """MD of every neuron of a layer, (neurons,) float64, and what it was divided by.
 
-    `md`, `md_sem` and `dy_median` are NaN where the median is 0 or under two pairs are valid.
+    `md` and `md_sem` are NaN where the median is 0; all are NaN where under two pairs are valid.
     """
 
     md: Floats
@@ -83,7 +83,7 @@ def _select(dy: Floats, valid: npt.NDArray[np.intp]) -> Floats:
 
 
 def _divide(dx: Floats, dy: Floats) -> tuple[Floats, Floats]:
-    """Return OI of valid pairs and the median of each neuron, both NaN where the median is 0."""
+    """Return OI of valid pairs, NaN where the median is 0, and the median of each neuron."""
     median = np.median(dy, axis=1)
-    median = np.where(median == 0.0, np.nan, median)
-    return (dy / median[:, None]) / (dx / dx.max()), median
+    divisor = np.where(median == 0.0, np.nan, median)
+    return (dy / divisor[:, None]) / (dx / dx.max()), median

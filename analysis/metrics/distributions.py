@@ -4,6 +4,7 @@ Two routes lead to it: counting the 16-bit patterns (one entry a value), and sor
 token, so ties stay apart). -0.0 and 0.0 are one value, 0.0.
 """
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +24,8 @@ from analysis.metrics.formats import (
 Counts = npt.NDArray[np.int64]
 
 # Counting walks all 65,536 patterns, sorting the tokens alone: on normal float16 values a whole
-# score costs the same at about 5,500 tokens.
-COUNT_FROM = 5_500
+# score costs the same at about 4,000 tokens.
+COUNT_FROM = 4_000
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,22 @@ class Distribution:
 def distribute(row: Stored, dtype: str) -> Distribution:
     """Return the distribution of one neuron's stored values (tokens,) by the quicker route."""
     if find_format(dtype).has_patterns and row.size >= COUNT_FROM:
-        counts = np.zeros(N_PATTERNS, np.int64)
+        counts = _empty_counts()
         count_patterns(row.astype(np.uint16, copy=False), counts)
         return distribute_counts(counts, dtype)
     return distribute_sorted(row, dtype)
+
+
+_scratch = threading.local()
+
+
+def _empty_counts() -> Counts:
+    """Return this thread's own counts, emptied: fresh memory for each row costs 0.1 ms."""
+    if not hasattr(_scratch, "counts"):
+        _scratch.counts = np.zeros(N_PATTERNS, np.int64)
+    counts: Counts = _scratch.counts
+    counts.fill(0)
+    return counts
 
 
 def count_patterns(bits: Bits, counts: Counts) -> None:
@@ -82,8 +95,11 @@ def _count(bits: Bits, counts: Counts) -> None:
 
 @compiled
 def _compress(counts: Counts) -> tuple[npt.NDArray[np.int64], Counts]:
-    ranks = np.empty(N_PATTERNS, np.int64)
-    kept = np.empty(N_PATTERNS, np.int64)
+    room = 1
+    for pattern in range(N_PATTERNS):
+        room += counts[pattern] != 0
+    ranks = np.empty(room, np.int64)
+    kept = np.empty(room, np.int64)
     k = 0
     # Written always and kept by the step of k: a branch would be mispredicted in the sparse tails.
     for rank in range(32_767):
@@ -96,4 +112,4 @@ def _compress(counts: Counts) -> tuple[npt.NDArray[np.int64], Counts]:
             count += counts[0x8000]
         ranks[k], kept[k] = rank, count
         k += count != 0
-    return ranks[:k].copy(), kept[:k].copy()
+    return ranks[:k], kept[:k]

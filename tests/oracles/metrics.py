@@ -206,7 +206,7 @@ def oracle_pairs(
         oi.append(ratios)
         md.append(mean)
         md_sem.append(sem)
-        medians.append(median if len(known) > 1 else NAN)
+        medians.append(median if len(valid) > 1 else NAN)
     return OraclePairs(dx, dy, oi, md, md_sem, medians, n_pairs - len(valid), furthest)
 
 

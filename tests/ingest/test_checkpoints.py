@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pytest
+
+from ingest.checkpoints import find_checkpoints, step_of
+from store.errors import InputError, NotFoundError
+
+
+def make(folder: Path, *revisions: str) -> Path:
+    for revision in revisions:
+        (folder / revision).mkdir(parents=True)
+        (folder / revision / "config.json").write_text("{}")
+    return folder
+
+
+def found(folder: Path, *revisions: str, name: str | None = None) -> list[tuple[str, int | None]]:
+    model = find_checkpoints(str(folder), revisions, name)
+    return [(c.revision, c.step) for c in model.checkpoints]
+
+
+@pytest.mark.parametrize(
+    ("revision", "step"),
+    [
+        ("step1000", 1000),
+        ("step0", 0),
+        ("step_7", 7),
+        ("step-7", 7),
+        ("checkpoint-500", 500),
+        ("main", None),
+        ("step", None),
+        ("step10-ema", None),
+        ("my-step10", None),
+        ("10", None),
+    ],
+)
+def test_steps_are_read_from_names(revision: str, step: int | None) -> None:
+    assert step_of(revision) == step
+
+
+def test_a_folder_with_a_config_is_revision_main(tmp_path: Path) -> None:
+    folder = make(tmp_path / "tiny", ".", "step5")
+    model = find_checkpoints(str(folder), (), None)
+    assert (model.name, model.source) == ("tiny", folder.resolve())
+    assert [(c.revision, c.step, c.folder) for c in model.checkpoints] == [("main", None, folder)]
+    assert found(folder, "main") == [("main", None)]
+
+
+def test_subfolders_are_revisions_and_the_highest_step_is_the_default(tmp_path: Path) -> None:
+    folder = make(tmp_path / "tiny", "step9", "step10", "step100", "zeta", "step2")
+    (folder / "step1000").mkdir()
+    assert found(folder) == [("step100", 100)]
+    assert found(folder, "step9", "zeta") == [("step9", 9), ("zeta", None)]
+    assert found(folder, "step10", "step9", "step10") == [("step10", 10), ("step9", 9)]
+
+
+def test_without_steps_the_last_name_is_the_default(tmp_path: Path) -> None:
+    assert found(make(tmp_path / "tiny", "a", "c", "b")) == [("c", None)]
+
+
+def test_a_name_of_ones_own_and_odd_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make(tmp_path / "tiny", "step1")
+    assert find_checkpoints(str(folder), (), "mine").name == "mine"
+    monkeypatch.chdir(folder)
+    assert find_checkpoints(".", (), None).name == "tiny"
+    assert find_checkpoints("step1/", (), None).name == "step1"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_checkpoints("~/tiny", (), None).source == folder.resolve()
+
+
+def test_a_revision_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    folder = make(tmp_path / "tiny", "step10", "step9")
+    with pytest.raises(NotFoundError, match=r"no revision 'step8'; it has step9, step10\."):
+        found(folder, "step9", "step8")
+    with pytest.raises(NotFoundError, match=r"no revision 'step8'; it has main\."):
+        found(make(tmp_path / "plain", "."), "step8")
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="There is no folder '.*none'"):
+        found(tmp_path / "none")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(NotFoundError, match="There is no folder '.*file'"):
+        found(tmp_path / "file")
+    (tmp_path / "empty" / "sub").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"empty holds no model: neither it nor a subfolder"):
+        found(tmp_path / "empty")

@@ -1,0 +1,34 @@
+"""negspace remove."""
+
+import click
+
+from tui.context import Context, common_options, pass_context
+from tui.plans import format_bytes
+
+
+@click.command("remove")
+@click.argument("recording")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and do nothing.")
+@common_options
+@pass_context
+def command(context: Context, recording: str, yes: bool, dry_run: bool) -> None:
+    """Remove a recording, its metrics, and what only it used.
+
+    RECORDING is a name, or a part of one that no other name has. It cannot be undone.
+    """
+    from store.ledger import remove_recording
+    from store.queries.recordings import find_recording
+    from store.queries.status import list_recording_status
+
+    store = context.open() if dry_run else context.open_for_writing()
+    row = find_recording(store.database, recording)
+    status = next(r for r in list_recording_status(store.database) if r.recording == row.name)
+    text = f"{row.name}: {status.layers} layers, {format_bytes(status.n_bytes)}"
+    if dry_run:
+        click.echo(f"{text} would be removed.")
+        return
+    if not yes:
+        click.confirm(f"Remove {text}?", abort=True, err=True)
+    remove_recording(store, row.id, row.name)
+    context.say(f"Removed {text}.")

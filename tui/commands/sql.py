@@ -1,0 +1,83 @@
+"""negspace sql."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from tui.context import Context, common_options, pass_context
+
+FORMS = ("table", "csv", "json", "jsonl", "parquet")
+
+
+@click.command("sql")
+@click.argument("statement", required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMS),
+    default="table",
+    show_default=True,
+    help="Form of the result.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Rows at most; 0 for all.",
+)
+@click.option(
+    "--timeout",
+    type=float,
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time that the statement may take.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write to a file instead of stdout.",
+)
+@click.option(
+    "--schema",
+    is_flag=True,
+    help="Explain tables, views and columns; STATEMENT may name one of them.",
+)
+@common_options
+@pass_context
+def command(
+    context: Context,
+    statement: str | None,
+    form: str,
+    limit: int,
+    timeout: float,
+    out: Path | None,
+    schema: bool,
+) -> None:
+    """Ask the store in SQL, read-only: nothing that STATEMENT says can change it.
+
+    STATEMENT is one SELECT (SQLite's dialect), or - to read it from stdin. `--schema` lists the
+    tables and views; the views neuron_metrics and token_pairs are where to begin.
+    """  # fmt: skip
+    from store.readonly import QueryLimits, stream_query
+    from tui.output import write_file, write_result
+
+    store = context.open()
+    if schema:
+        from tui.schema_text import schema_text
+
+        click.echo(schema_text(store.database, statement))
+        return
+    if statement is None:
+        raise click.UsageError("Give a SELECT, - for stdin, or --schema.")
+    text = sys.stdin.read() if statement == "-" else statement
+    limits = QueryLimits(seconds=timeout, rows=limit or None)
+    with stream_query(store.database.path, text, limits) as result:
+        if out is not None:
+            write_file(result, form, out)
+        else:
+            write_result(result, form, sys.stdout)

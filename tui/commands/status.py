@@ -1,0 +1,73 @@
+"""negspace status."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tui.context import Context, common_options, pass_context
+from tui.plans import format_bytes
+
+if TYPE_CHECKING:
+    from store.store import Store
+
+
+@click.command("status")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Newest jobs to list.",
+)
+@common_options
+@pass_context
+def command(context: Context, jobs: int) -> None:
+    """List models, recordings, their size on disk and state, and the newest jobs."""  # fmt: skip
+    from store.queries.status import list_jobs, list_models, list_recording_status
+    from tui.listing import write_listing
+
+    store = context.open()
+    click.echo(f"Store {store.folder}")
+    models = list_models(store.database)
+    write_listing(
+        "Models",
+        ("model", "family", "layers", "neurons", "activation", "parameters", "checkpoints"),
+        [
+            (m.model, m.family, m.layers, m.neurons, m.activation, m.parameters, m.checkpoints)
+            for m in models
+        ],
+        "none yet: `negspace ingest MODEL CORPUS` records one, `negspace demo` makes some",
+    )
+    recordings = list_recording_status(store.database)
+    write_listing(
+        "Recordings",
+        ("recording", "dtype", "tokens", "layers", "complete", "analysed", "size"),
+        [
+            (r.recording, r.dtype, r.tokens, r.layers, r.complete, r.analysed,
+             format_bytes(r.n_bytes))
+            for r in recordings
+        ],
+        "none yet",
+    )  # fmt: skip
+    write_listing(
+        "Jobs",
+        ("id", "kind", "state", "done", "total", "started", "command"),
+        [
+            (j.id, j.kind, _state(store, j.id, j.state), j.done, j.total, j.started_at, j.command)
+            for j in list_jobs(store.database, jobs)
+        ],
+        "none yet",
+    )
+    total = sum(r.n_bytes for r in recordings)
+    database = store.database.path.stat().st_size
+    click.echo(f"Arrays {format_bytes(total)}, database {format_bytes(database)}.")
+
+
+def _state(store: "Store", job_id: int, state: str) -> str:
+    """Return the state of a job; one that runs by its row but has no process is lost."""
+    from store.liveness import is_alive
+
+    if state == "running" and not is_alive(store, job_id):
+        return "lost"
+    return state

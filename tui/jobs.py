@@ -1,0 +1,93 @@
+"""Runs ingests and analyses as jobs: planned, shown, then executed under a progress display.
+
+The commands of the same names and the demo share these.
+"""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from analysis.run import plan_analysis, run_analysis
+from analysis.settings import AnalyzeSettings
+from ingest.plan import plan_ingest
+from ingest.run import run_ingest
+from ingest.settings import IngestSettings
+from store.jobs import run_job
+from store.queries.recordings import find_recording, list_recordings
+from store.settings import as_json
+from store.store import check_creatable, has_store, open_or_create_store
+from tui.context import Context
+from tui.options import option_name
+from tui.plans import show_ingest
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+def record(
+    context: Context, model: str, corpus: str, settings: IngestSettings, *, dry_run: bool = False
+) -> list[str]:
+    """Record what is missing and return the recordings' names; none for a dry run."""
+    existing = context.open() if has_store(context.folder) else None
+    if existing is None:
+        check_creatable(context.folder)
+    plan = plan_ingest(existing.database if existing else None, model, corpus, settings)
+    show_ingest(context, plan)
+    if dry_run:
+        return []
+    new: list[str] = []
+    if plan.todo:
+        context.require_writing()
+        store = context.open_for_writing() if existing else open_or_create_store(context.folder)
+        asked = {"model": model, "corpus": corpus, **as_json(settings)}
+        command = command_line(context, ("ingest", model, corpus), settings)
+        with (
+            context.progress() as progress,
+            run_job(store, "ingest", asked, command, progress) as job,
+        ):
+            new = run_ingest(store, plan, job)
+    return plan.names(new)
+
+
+def analyse(
+    context: Context,
+    names: Sequence[str],
+    settings: AnalyzeSettings | None = None,
+    *,
+    dry_run: bool = False,
+) -> None:
+    """Analyse what is missing of some recordings, of all where none is named."""
+    settings = settings or AnalyzeSettings()
+    store = context.open() if dry_run else context.open_for_writing()
+    rows = [find_recording(store.database, name) for name in names]
+    plan = plan_analysis(store, rows or list_recordings(store.database))
+    for row, layer in plan.incomplete:
+        context.say(f"{row.name} layer {layer} is not complete; run its ingest again first.")
+    context.say(f"{len(plan.layers)} layers, {plan.n_neurons:,} neurons left to analyse.")
+    if dry_run or not plan.layers:
+        return
+    asked = {"recordings": list(names), **as_json(settings)}
+    command = command_line(context, ("analyze", *names), settings)
+    with (
+        context.progress() as progress,
+        run_job(store, "analyze", asked, command, progress) as job,
+    ):
+        busy = run_analysis(store, plan, settings, job)
+    for row, layer in busy:
+        context.say(f"{row.name} layer {layer} is being analysed by another process.")
+
+
+def command_line(context: Context, words: Sequence[str], settings: "DataclassInstance") -> str:
+    """Return the command that does the same: only options that differ from their defaults."""
+    options: list[str] = []
+    for entry in fields(settings):
+        value = getattr(settings, entry.name)
+        if value == entry.default:
+            continue
+        options.append(option_name(entry))
+        if isinstance(value, tuple):
+            options.append(",".join(value))
+        elif not isinstance(value, bool):
+            options.append(str(value))
+    return shlex.join(["negspace", *words, *options, "--store", str(context.folder)])

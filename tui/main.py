@@ -1,0 +1,100 @@
+"""The command `negspace`: its commands are imported when they are called, not before.
+
+`negspace --help` loads the standard library, click and settings only.
+"""
+
+import importlib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tui.context import common_options
+from tui.diagnostics import guarded
+
+COMMANDS = {
+    "ingest": "Record what a model's MLP neurons do on a text.",
+    "analyze": "Measure the neurons of recordings: all that is missing.",
+    "demo": "Train two small models, record and measure them; needs no network.",
+    "sql": "Ask the store in SQL, read-only.",
+    "status": "List models, recordings, their size and state, and jobs.",
+    "verify": "Check the arrays against the ledger.",
+    "gc": "Find and remove files that the ledger does not know.",
+    "remove": "Remove a recording and what only it used.",
+    "upgrade": "Bring the store to the schema of this version.",
+}
+SETTINGS_FILE = "negspace.toml"
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and imports each when it is called."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """Import one command."""
+        if name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"tui.commands.{name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def read_settings_files() -> dict[str, Any]:
+    """Return what ./negspace.toml says, and below it the user's own file, as click's defaults."""
+    user = Path(click.get_app_dir("negspace")) / SETTINGS_FILE
+    merged: dict[str, Any] = {}
+    for path in (user, Path(SETTINGS_FILE)):
+        for key, value in _read_toml(path).items():
+            known = merged.get(key)
+            merged[key] = known | value if isinstance(known, dict) else value
+    return merged
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{path} cannot be read: {error}.") from error
+    for key in settings:
+        if key not in COMMANDS and key not in ("store", "quiet", "read-only"):
+            raise click.UsageError(f"{path}: {key!r} is no command and no option of negspace.")
+    return {key.replace("-", "_"): _underscored(value) for key, value in settings.items()}
+
+
+def _underscored(value: object) -> object:
+    if isinstance(value, dict):
+        return {str(key).replace("-", "_"): inner for key, inner in value.items()}
+    return value
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={
+        "auto_envvar_prefix": "NEGSPACE",
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+)
+@click.version_option(package_name="negspace", message="negspace %(version)s")
+@common_options
+def negspace() -> None:
+    """Record, measure and query the MLP neurons of language models.
+
+    Options beat NEGSPACE_* variables, which beat ./negspace.toml, which beats the user's own.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 it could not be done, 2 usage, 130 interrupted."""
+    raise SystemExit(guarded(negspace, read_settings_files))

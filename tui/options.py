@@ -1,0 +1,96 @@
+"""Options of the commands, generated from the settings classes.
+
+A setting `window_length` becomes `--window-length`; a tuple takes commas and repetition; a flag
+whose default is True becomes `--no-NAME`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+
+import click
+
+from store.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Settings = TypeVar("Settings", bound=DataclassInstance)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+RENAMED = {"revisions": "revision"}
+"""Settings that hold several values whose option is repeated, and so has the singular."""
+
+
+class ListType(click.ParamType[tuple[str, ...]]):
+    """A list option's piece: `1,2` gives two values."""
+
+    name = "list"
+
+    def convert(
+        self, value: str, _param: click.Parameter | None, _ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split at commas; empty pieces are dropped."""
+        return tuple(piece.strip() for piece in value.split(",") if piece.strip())
+
+
+def settings_options(kind: "type[DataclassInstance]") -> Callable[[Command], Command]:
+    """Add an option for each field of a settings class to a command."""
+    hints = get_type_hints(kind)
+
+    def decorate(command: Command) -> Command:
+        for entry in reversed(fields(kind)):
+            command = _option(entry, hints[entry.name])(command)
+        return command
+
+    return decorate
+
+
+def option_name(entry: "Field[Any]") -> str:
+    """Return the option of a setting, `--window-length` or `--no-X` where it is on."""
+    name = RENAMED.get(entry.name, entry.name).replace("_", "-")
+    return f"--no-{name}" if entry.default is True else f"--{name}"
+
+
+def _option(entry: "Field[Any]", hint: object) -> Callable[[Command], Command]:
+    flag = option_name(entry)
+    sentence, choices = entry.metadata["sentence"], entry.metadata["choices"]
+    bare = _without_none(hint)
+    if bare is bool:
+        return click.option(
+            flag, entry.name, flag_value=not entry.default, type=bool, default=entry.default, help=sentence,
+            is_flag=True,
+        )  # fmt: skip
+    if entry.default == ():
+        return click.option(
+            flag, entry.name, type=ListType(), multiple=True, metavar=entry.metadata["unit"],
+            help=sentence,
+        )  # fmt: skip
+    shown = entry.default is not None and entry.default is not MISSING
+    return click.option(
+        flag, entry.name, type=click.Choice(choices) if choices else bare, default=entry.default,
+        show_default=shown, metavar=None if choices else entry.metadata["unit"], help=sentence,
+    )  # fmt: skip
+
+
+def _without_none(hint: object) -> Any:
+    if isinstance(hint, UnionType):
+        return next(part for part in get_args(hint) if part is not type(None))
+    return hint
+
+
+def make_settings(kind: "type[Settings]", values: Mapping[str, Any]) -> "Settings":
+    """Return the settings that a command's options say; wrong ones are usage errors."""
+    chosen = {
+        entry.name: _flatten(values[entry.name]) if entry.default == () else values[entry.name]
+        for entry in fields(kind)
+    }
+    try:
+        return kind(**chosen)
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _flatten(pieces: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    return tuple(value for piece in pieces for value in piece)

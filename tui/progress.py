@@ -1,0 +1,107 @@
+"""Progress of long work on stderr: a bar with rate and time left, or plain lines in a pipe."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+from rich.text import Text
+
+from store.printable import printable
+
+LINE_SECONDS = 5.0
+
+
+class Progress(Protocol):
+    """Told of progress: what is being done, units done, units in all."""
+
+    def __call__(self, label: str, done: int, total: int) -> None: ...  # noqa: D102
+
+
+class RateColumn(ProgressColumn):
+    """Units a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, or nothing before there is one."""
+        speed = task.finished_speed or task.speed
+        return Text(format_rate(speed) if speed else "", style="progress.data.speed")
+
+
+def format_rate(speed: float) -> str:
+    """Return units a second: 0.8/s, 12/s, 25,700/s."""
+    return f"{speed:.1f}/s" if speed < 10 else f"{speed:,.0f}/s"
+
+
+@dataclass
+class Bar:
+    """A bar of rich; a new label starts a new line."""
+
+    display: RichProgress
+    _tasks: dict[str, TaskID] = field(default_factory=dict)
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Show the progress."""
+        unit = label.rpartition(": ")[2]
+        if unit not in self._tasks:
+            self._tasks[unit] = self.display.add_task(printable(label), total=total)
+        self.display.update(
+            self._tasks[unit], description=printable(label), completed=done, total=total
+        )
+
+
+@dataclass
+class Lines:
+    """A plain line every few seconds."""
+
+    _last: float = field(default_factory=time.monotonic)
+    _first: tuple[str, int, float] = ("", 0, 0.0)
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Write a line if the last was long enough ago, or the work is done."""
+        now = time.monotonic()
+        if self._first[0] != label.rpartition(": ")[2]:
+            self._first = (label.rpartition(": ")[2], done, now)
+        if now - self._last < LINE_SECONDS and done < total:
+            return
+        self._last = now
+        rate = (done - self._first[1]) / max(now - self._first[2], 1e-9)
+        left = (total - done) / rate if rate else 0.0
+        note = f", {format_rate(rate)}, {left:.0f} s left" if rate and done < total else ""
+        click.echo(f"{printable(label)} {done:,} of {total:,}{note}", err=True)
+
+
+def _ignore(label: str, done: int, total: int) -> None:
+    """Show nothing."""
+
+
+@contextmanager
+def show_progress(*, quiet: bool) -> Iterator[Progress]:
+    """Show progress for the block, in the form that suits stderr."""
+    if quiet:
+        yield _ignore
+    elif not sys.stderr.isatty():
+        yield Lines()
+    else:
+        with RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            RateColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        ) as display:
+            yield Bar(display)
