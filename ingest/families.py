@@ -76,7 +76,7 @@ def find_family(folder: Path) -> Family:
     """Return the family of the model in `folder`."""
     path = folder / "config.json"
     try:
-        kind = json.loads(path.read_text(encoding="utf-8"))["model_type"]
+        kind = str(json.loads(path.read_text(encoding="utf-8"))["model_type"])
     except FileNotFoundError:
         raise NotFoundError(f"There is no config.json in {folder}.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

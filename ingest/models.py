@@ -61,7 +61,8 @@ def load_model(folder: Path, dtype: str) -> "PreTrainedModel":
     model: PreTrainedModel
     model, report = found
     _refuse_incomplete(folder, report)
-    return model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
+    return model
 
 
 @contextmanager

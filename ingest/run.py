@@ -13,7 +13,7 @@ from ingest.pipeline import find_weights, record_blocks
 from ingest.plan import CheckpointPlan, IngestPlan, find_missing
 from ingest.registration import register
 from store.jobs import Job, Progress
-from store.layout import INPUTS, PREACTIVATIONS, windows_per_block
+from store.layout import DTYPES, INPUTS, PREACTIVATIONS, windows_per_block
 from store.ledger import discard_recording
 from store.queries.recordings import committed_blocks, read_pairs, read_recording
 from store.store import Store
@@ -147,4 +147,5 @@ def _keep_weights(
 
 def _dtype_in_files(part: CheckpointPlan, suffix: str) -> str:
     # Tensors of one checkpoint may differ in dtype, so another's would round this one.
-    return next((t.dtype for t in part.tensors if t.name.endswith(suffix)), "float32")
+    dtype = next((t.dtype for t in part.tensors if t.name.endswith(suffix)), "float32")
+    return dtype if dtype in DTYPES else "float32"

@@ -69,7 +69,7 @@ class IngestSettings(StreamSettings):
         None, "Name of the model in the store, when its own is taken.", unit="NAME"
     )
     weights: bool = setting(
-        True, "Keep the projection's weights beside the recording, or leave them out."
+        True, "Keep the projection's weights beside the recording; the option leaves them out."
     )
 
     def __post_init__(self) -> None:

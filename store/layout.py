@@ -18,6 +18,7 @@ PREACTIVATIONS, INPUTS = "preactivations", "inputs"
 BLOCK_ARRAYS = (PREACTIVATIONS, INPUTS)
 EXTREMES = 20
 _NUMPY = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4", "int64": "<i8"}
+DTYPES = tuple(_NUMPY)
 _FILL = {"bfloat16": 0x7FC0, "int64": 0}
 
 

@@ -14,9 +14,7 @@ import numpy as np
 
 from store.errors import DamageError
 from store.files import make_folders, sync_folders, write_durably
-from store.layout import ROWS, ArrayFormat, LayerFormat
-
-_FLOATS = ("float16", "bfloat16", "float32")
+from store.layout import DTYPES, ROWS, ArrayFormat, LayerFormat
 
 
 def array_json(array: ArrayFormat) -> bytes:
@@ -83,6 +81,8 @@ def stored_dtype(layer_folder: Path, name: str) -> str:
     path = layer_folder / name / "zarr.json"
     try:
         dtype = json.loads(path.read_text(encoding="utf-8"))["attributes"]["dtype"]
-        return _FLOATS[_FLOATS.index(dtype)]
+        if dtype not in DTYPES:
+            raise ValueError(f"{dtype!r} is no dtype of an array")
+        return str(dtype)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamageError(f"{path} cannot be read: {error}.") from error

@@ -22,8 +22,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A text of some 4,000 tokens."""
-    return write_text(tmp_path_factory.mktemp("texts") / "words.txt", 4000)
+    """A text of some 5,000 tokens."""
+    return write_text(tmp_path_factory.mktemp("texts") / "words.txt", 5000)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -56,13 +56,9 @@ def values_of(array: ArrayFormat, seed: int) -> Bits:
 def block_of(array: ArrayFormat, values: Bits, block: int) -> Bits:
     if array.block_axis is None:
         return values
-    size = array.shape[array.block_axis] if array.n_blocks == 1 else block_size(array)
+    size = array.columns if array.block_axis == 1 else array.rows
     taken = np.arange(block * size, min((block + 1) * size, array.shape[array.block_axis]))
     return np.ascontiguousarray(values.take(taken, axis=array.block_axis))
-
-
-def block_size(array: ArrayFormat) -> int:
-    return array.columns if array.block_axis == 1 else array.rows
 
 
 def write_ours(folder: Path, array: ArrayFormat, values: Bits) -> list[bytes]:
@@ -74,10 +70,10 @@ def write_ours(folder: Path, array: ArrayFormat, values: Bits) -> list[bytes]:
 def write_with_zarr(folder: Path, array: ArrayFormat, values: Bits) -> None:
     """What zarr-python makes of the layout that DESIGN describes."""
     neurons = -(-array.shape[0] // 64) * 64
+    chunks = (array.rows, array.columns)[: len(array.shape)]
+    shards = None
     if array.name == "preactivations":
         chunks, shards = (64, array.columns), (neurons, array.columns)
-    else:
-        chunks, shards = (array.rows, array.columns)[: len(array.shape)], None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         target = zarr.create_array(
@@ -110,7 +106,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(form=forms(), seed=st.integers(0, 99))
 def test_files_are_those_of_zarr(
     tmp_path_factory: pytest.TempPathFactory, form: LayerFormat, seed: int
@@ -135,7 +131,7 @@ def test_small_files_are_those_of_zarr(folder: Path, name: str, dtype: str) -> N
     assert digests == digests_of(data, array.rows, len(data) // array.rows)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(form=forms(), seed=st.integers(0, 99))
 def test_zarr_reads_ours_and_we_read_zarrs(
     tmp_path_factory: pytest.TempPathFactory, form: LayerFormat, seed: int
@@ -149,7 +145,7 @@ def test_zarr_reads_ours_and_we_read_zarrs(
         write_with_zarr(form.folder(zarrs), array, values)
         group = zarr.open_group(ours / "1", mode="r")
         assert group.attrs["recording"] == "the name"
-        read = cast("zarr.Array", group[f"layer.{form.layer}/{array.name}"])
+        read = cast("zarr.Array[Any]", group[f"layer.{form.layer}/{array.name}"])
         assert bits(np.asarray(read[...])) == bits(values)
         for block in range(array.n_blocks):
             data = array.file(form.folder(zarrs), block).read_bytes()
@@ -249,12 +245,11 @@ def test_a_range_with_one_damaged_group_gives_nothing(shard: tuple[Path, bytes])
         opened(shard).rows(0, 3)
 
 
-@pytest.mark.parametrize("size", [0, 1, 6400, 192 * 100, -1, +1])
+@pytest.mark.parametrize("size", [0, 1, 6400, 19_200, 19_251, 19_253])
 def test_another_size_is_found_before_mapping(shard: tuple[Path, bytes], size: int) -> None:
     data = shard[0].read_bytes()
-    new = size if size not in (-1, 1) or size == 0 else len(data) + size
-    shard[0].write_bytes((data + b"\0")[:new])
-    with pytest.raises(DamageError, match=f"has {new:,} bytes, {len(data):,} were written"):
+    shard[0].write_bytes((data + b"\0")[:size])
+    with pytest.raises(DamageError, match=f"has {size:,} bytes, 19,252 were written"):
         opened(shard)
 
 

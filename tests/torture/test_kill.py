@@ -1,0 +1,122 @@
+"""kill -9 at random moments of an ingest and of an analysis; the same command then ends as if
+nothing had happened."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from store.maintenance import verify_files
+from store.queries.recordings import list_recordings
+from store.store import open_store
+from tests.models import make_model, save, write_text
+from tests.torture.contents import read_arrays, read_tables
+
+ROOT = Path(__file__).parents[2]
+KILLS = int(os.environ.get("NEGSPACE_TEST_KILLS", "5"))
+SIGKILL = -9
+
+
+class Runner:
+    """The process that forks the commands."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.torture.runner"],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def run(self, argv: list[str], kill_after: float | None = None) -> tuple[int, float]:
+        """Run a command to its end, or to its death; returns its exit code and seconds."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps({"argv": argv, "kill_after": kill_after}) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        return answer["code"], answer["seconds"]
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[Runner]:
+    runner = Runner()
+    yield runner
+    runner.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("killed")
+    model = save(folder / "tiny", make_model("gpt_neox"))
+    return str(model), str(write_text(folder / "text.txt", 30_000))
+
+
+def commands(files: tuple[str, str], store: Path) -> tuple[list[str], list[str]]:
+    common = ["--store", str(store), "--quiet"]
+    ingest = ["ingest", *files, "--window-length", "100", "--pairs", "50", *common]
+    return ingest, ["analyze", *common]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    runner: Runner, files: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, float, float]:
+    """A store made without a kill, and the seconds that its ingest and its analysis took."""
+    store = tmp_path_factory.mktemp("whole") / "store"
+    ingest, analyze = commands(files, store)
+    first, ingest_seconds = runner.run(ingest)
+    second, analyze_seconds = runner.run(analyze)
+    assert (first, second) == (0, 0)
+    return store, ingest_seconds, analyze_seconds
+
+
+def assert_equal_stores(store: Path, whole: Path) -> None:
+    tables, expected = (
+        read_tables(store / "negspace.sqlite"),
+        read_tables(whole / "negspace.sqlite"),
+    )
+    assert tables.keys() == expected.keys()
+    for name, rows in expected.items():
+        assert tables[name] == rows, name
+    assert read_arrays(store) == read_arrays(whole)
+    opened = open_store(store)
+    faults = verify_files(opened, list_recordings(opened.database), full=True)
+    assert [file for file in faults if file.fault] == []
+
+
+def test_killed_ingest_ends_as_undisturbed(
+    runner: Runner, files: tuple[str, str], undisturbed: tuple[Path, float, float], tmp_path: Path
+) -> None:
+    whole, seconds, _ = undisturbed
+    generator, killed = random.Random(0), 0
+    for attempt in range(KILLS):
+        store = tmp_path / str(attempt)
+        ingest, analyze = commands(files, store)
+        code, _ = runner.run(ingest, kill_after=generator.uniform(0.0, seconds))
+        assert code in (SIGKILL, 0)
+        killed += code == SIGKILL
+        assert runner.run(ingest)[0] == 0
+        assert runner.run(analyze)[0] == 0
+        assert_equal_stores(store, whole)
+    # A kill may come too late, but hardly ever.
+    assert killed > KILLS // 2
+
+
+def test_killed_analysis_ends_as_undisturbed(
+    runner: Runner, files: tuple[str, str], undisturbed: tuple[Path, float, float], tmp_path: Path
+) -> None:
+    whole, _, seconds = undisturbed
+    ingest, analyze = commands(files, tmp_path / "store")
+    assert runner.run(ingest)[0] == 0
+    generator = random.Random(1)
+    for _ in range(3):
+        code, _ = runner.run(analyze, kill_after=generator.uniform(0.0, seconds))
+        assert code in (SIGKILL, 0)
+    assert runner.run(analyze)[0] == 0
+    assert_equal_stores(tmp_path / "store", whole)
+    jobs = open_store(tmp_path / "store").sql("SELECT state FROM jobs WHERE state = 'running'")
+    assert jobs.num_rows == 0
