@@ -161,11 +161,12 @@ def create_store(folder: str | os.PathLike[str]) -> Store:
             except BaseException:
                 _undo_creation(store, made)
                 raise
+            finally:
+                store.database.engine.dispose()
     return read_store(path)
 
 
 def _undo_creation(store: Store, made: list[Path]) -> None:
-    store.database.engine.dispose()
     shutil.rmtree(store.locks, ignore_errors=True)
     with suppress(OSError):  # the error that stopped the creation says more
         for file in store.folder.glob(f"{DATABASE}*"):

@@ -62,12 +62,12 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(NegspaceError, match="Cannot write .*: Not a directory"):
+    with pytest.raises(NegspaceError, match=r"Cannot write .*: Not a directory"):
         write_durably(tmp_path / "file" / "f", [b"new"])
-    with pytest.raises(NegspaceError, match="Cannot make the folder .*/file/a: Not a directory"):
+    with pytest.raises(NegspaceError, match=r"Cannot make the folder .*/file/a: Not a directory"):
         make_folders(tmp_path / "file" / "a" / "b")
     with (
-        pytest.raises(NegspaceError, match="Cannot open the lock .*: Is a directory"),
+        pytest.raises(NegspaceError, match=r"Cannot open the lock .*: Is a directory"),
         hold_lock(tmp_path, "Someone"),
     ):
         pass

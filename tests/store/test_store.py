@@ -2,7 +2,6 @@
 
 import ctypes
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -42,8 +41,8 @@ def test_a_store_is_made_and_opened(tmp_path: Path) -> None:
     assert not has_store(folder)
     made = create_store(folder)
     assert has_store(folder)
-    assert open_store(folder) == open_or_create_store(folder) == made
     assert names(folder) == ["arrays", "locks", "negspace.sqlite", "store.json"]
+    assert open_store(folder) == open_or_create_store(folder) == made
     facts = json.loads((folder / "store.json").read_text())
     assert facts == {
         "store_id": made.store_id,
@@ -86,14 +85,14 @@ def set_revision(store: Store, revision: str) -> None:
 
 def test_an_older_schema_is_sent_to_upgrade(store: Store) -> None:
     set_revision(store, "0000")
-    with pytest.raises(InputError, match="schema is 0000, .* needs 0001: run `negspace upgrade`"):
+    with pytest.raises(InputError, match=r"schema is 0000, .* needs 0001: run `negspace upgrade`"):
         open_store(store.folder)
     assert read_store(store.folder).store_id == store.store_id
 
 
 def test_a_newer_schema_is_refused(store: Store) -> None:
     set_revision(store, "0999")
-    with pytest.raises(InputError, match="schema is 0999, .* up to 0001: install a newer"):
+    with pytest.raises(InputError, match=r"schema is 0999, .* up to 0001: install a newer"):
         open_store(store.folder)
 
 
@@ -173,7 +172,7 @@ def test_a_creation_that_was_killed_is_done_again(tmp_path: Path, what: str) -> 
         f"store.{what} = die\n"
         "store.create_store(sys.argv[1])"
     )
-    command = [sys.executable, "-c", script, tmp_path / "store"]
+    command = [sys.executable, "-c", script, str(tmp_path / "store")]
     done = subprocess.run(command, cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "store" / "locks" / "create").exists()
@@ -213,9 +212,10 @@ def as_owner_only(function: Callable[[], Result]) -> Result:
 
 
 def test_no_store_in_a_folder_that_cannot_be_written(locked: Path) -> None:
-    for folder in (locked, locked / "a" / "b"):
-        with pytest.raises(InputError, match="locked is not writable"):
-            as_owner_only(lambda folder=folder: create_store(folder))
+    with pytest.raises(InputError, match="locked is not writable"):
+        as_owner_only(lambda: create_store(locked))
+    with pytest.raises(InputError, match="locked is not writable"):
+        as_owner_only(lambda: create_store(locked / "a" / "b"))
     assert names(locked) == []
 
 
@@ -246,7 +246,7 @@ def test_a_lock_that_cannot_be_made_is_said_so(store: Store) -> None:
             pytest.fail("it is locked")
 
     try:
-        with pytest.raises(NegspaceError, match="Cannot open the lock .*: Permission denied"):
+        with pytest.raises(NegspaceError, match=r"Cannot open the lock .*: Permission denied"):
             as_owner_only(lock)
     finally:
         store.locks.chmod(0o755)
@@ -274,16 +274,15 @@ def test_sql_reads_all_rows_of_the_store(made: Made) -> None:
 
 
 def test_recordings_are_found_by_name(store: Store) -> None:
-    plan = Plan(n_neurons=3, d_model=2, n_windows=2, layers=(0,))
     with pytest.raises(NotFoundError, match="no recording 'tiny'; it has: none yet"):
         store.recording("tiny")
-    first = make_recording(store, plan)
+    first = make_recording(store)
     assert store.recording("iny@st").row.id == first.id
-    second = make_recording(store, Plan(n_windows=3, layers=(0,)))
+    second = make_recording(store, Plan(n_windows=3))
     assert (first.name, second.name) == ("tiny@step1/words", "tiny@step1/words#2")
     assert store.recording("tiny@step1/words").row.id == first.id
     assert store.recording("#2").row.id == second.id
-    with pytest.raises(NotFoundError, match="'tiny' fits 2 recordings: .*; give more of a name"):
+    with pytest.raises(NotFoundError, match=r"'tiny' fits 2 recordings: .*; give more of a name"):
         store.recording("tiny")
     with pytest.raises(NotFoundError, match="no recording 'other'; it has: tiny@step1/words, tiny"):
         store.recording("other")
@@ -294,6 +293,6 @@ def test_the_package_names_the_store() -> None:
 
     assert package.Store is Store
     assert package.open_store is open_store
-    assert os.path.samefile(package.__path__[0], ROOT / "store")
+    assert Path(package.__path__[0]).samefile(ROOT / "store")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = package.nothing
