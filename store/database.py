@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from store.errors import NegspaceError
 from store.readonly import connect_readonly
 
 if TYPE_CHECKING:
@@ -50,9 +51,18 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open one writing transaction: committed at the end of the block, undone on an error."""
-        with self.engine.begin() as connection:
-            yield connection
+        """Open one writing transaction: committed at the end of the block, undone on an error.
+
+        Raises NegspaceError where the database cannot be written (disk full, read-only, locked).
+        """
+        from sqlalchemy.exc import OperationalError
+
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            reason = f"{self.path} cannot be written: {error.orig}"
+            raise NegspaceError(f"{reason}; mend that and run the same command again.") from error
 
     def rows(
         self, statement: str, parameters: Mapping[str, Value] | None = None

@@ -6,6 +6,7 @@ counts once it has its own name, and the ledger vouches for it only after that.
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from store.errors import BusyError, NegspaceError
 
 TEMPORARY = ".partial"
+LOCK_TRIES, LOCK_PAUSE = 5, 0.02
 
 
 def write_durably(path: Path, buffers: Sequence[memoryview | bytes]) -> None:
@@ -83,9 +85,15 @@ def sync_folders(folders: Sequence[Path]) -> None:
 def hold_lock(path: Path, holder: str) -> Iterator[None]:
     """Hold the exclusive lock on `path` for the block; the kernel frees it at the process's death.
 
-    Raises BusyError at once, naming `holder`, where another process has it.
+    Raises BusyError within a tenth of a second, naming `holder`, where another process has it.
     """
     descriptor = _try_lock(path)
+    for _ in range(LOCK_TRIES - 1):
+        if descriptor is not None:
+            break
+        # `is_locked` of another process holds the lock for a moment.
+        time.sleep(LOCK_PAUSE)
+        descriptor = _try_lock(path)
     if descriptor is None:
         raise BusyError(f"{holder} is at work in another process; wait for it or stop it.")
     try:

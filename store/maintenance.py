@@ -5,12 +5,13 @@ Nothing here loads zarr: files are checked as `store/shards.py` writes them.
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from store.database import Database
-from store.errors import DamageError
-from store.files import folder_bytes, is_locked
+from store.errors import BusyError, DamageError
+from store.files import folder_bytes, hold_lock, is_locked
 from store.layout import BLOCK_ARRAYS, ArrayFormat, LayerFormat
 from store.metadata import stored_dtype
 from store.queries.recordings import (
@@ -91,15 +92,34 @@ def array_format(form: LayerFormat, folder: Path, name: str) -> ArrayFormat:
 
 def find_debris(store: Store) -> Iterator[Debris]:
     """Find what the ledger does not know, but for what a running ingest is about to vouch for."""
-    known = {row.id: row for row in list_recordings(store.database)}
-    for folder in sorted(store.arrays.glob("*")):
-        recording = known.get(int(folder.name)) if folder.name.isdecimal() else None
-        if is_locked(store.locks / folder.name):
-            continue
-        if recording is None:
-            yield Debris(folder, folder_bytes(folder))
-        else:
-            yield from _find_unknown_files(store, recording, folder)
+    for entry in sorted(store.arrays.glob("*")):
+        if not is_locked(store.locks / entry.name):
+            yield from _find_in(store, entry)
+
+
+def remove_debris(store: Store) -> Iterator[Debris]:
+    """Remove what `find_debris` finds, and yield each piece when it is gone.
+
+    A recording's lock is held meanwhile, so that an ingest which begins now loses nothing.
+    """
+    for entry in sorted(store.arrays.glob("*")):
+        lock = store.locks / entry.name
+        with suppress(BusyError), hold_lock(lock, "gc"):
+            for debris in list(_find_in(store, entry)):
+                _remove(debris.path)
+                yield debris
+            if not entry.exists():
+                lock.unlink(missing_ok=True)
+
+
+def _find_in(store: Store, entry: Path) -> Iterator[Debris]:
+    # Read after the lock was looked at: a recording that has files has its row.
+    known = {str(row.id): row for row in list_recordings(store.database)}
+    if entry.is_dir() and entry.name in known:
+        yield from _find_unknown_files(store, known[entry.name], entry)
+    else:
+        size = folder_bytes(entry) if entry.is_dir() else entry.lstat().st_size
+        yield Debris(entry, size)
 
 
 def _find_unknown_files(store: Store, recording: RecordingRow, folder: Path) -> Iterator[Debris]:
@@ -113,13 +133,12 @@ def _find_unknown_files(store: Store, recording: RecordingRow, folder: Path) -> 
         # The two block arrays are described before their first block is in.
         vouched |= {home / name / "zarr.json" for name in BLOCK_ARRAYS}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path not in vouched:
-            yield Debris(path, path.stat().st_size)
+        if path not in vouched and (path.is_symlink() or not path.is_dir()):
+            yield Debris(path, path.lstat().st_size)
 
 
-def remove_debris(debris: Debris) -> None:
-    """Remove one piece of debris."""
-    if debris.path.is_dir():
-        shutil.rmtree(debris.path)
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
     else:
-        debris.path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)

@@ -1,17 +1,25 @@
 """A fresh store and a fresh tiny recording for each test that may change them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from store.store import Store, create_store
+from store.store import Store, create_store, open_store
 from tests.builders import Made, make_recording
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an empty store, only to be copied."""
+    return create_store(tmp_path_factory.mktemp("empty") / "store").folder
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path, empty: Path) -> Store:
     """An empty store."""
-    return create_store(tmp_path / "store")
+    shutil.copytree(empty, tmp_path / "store")
+    return open_store(tmp_path / "store")
 
 
 @pytest.fixture

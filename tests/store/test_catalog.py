@@ -80,7 +80,10 @@ def test_a_checkpoint_is_added_once_with_its_tensors(store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("weights", "config", "message"),
-    [("b", "c", "another weights .sha256 a{12}, .* b{12}"), ("a", "d", "another config .sha256 c,")],
+    [
+        ("b", "c", "another weights .sha256 a{12}, .* b{12}"),
+        ("a", "d", "another config .sha256 c,"),
+    ],
 )
 def test_a_revision_that_changed_is_refused(
     store: Store, weights: str, config: str, message: str
@@ -128,7 +131,7 @@ def test_a_text_is_added_once_and_another_of_its_name_refused(store: Store) -> N
     first = added(store, lambda c: catalog.add_corpus(c, CORPUS))
     assert added(store, lambda c: catalog.add_corpus(c, CORPUS)) == first
     changed = replace(CORPUS, text_hash="other")
-    with pytest.raises(InputError, match="a corpus 'words' from /texts/words.txt with another"):
+    with pytest.raises(InputError, match=r"a corpus 'words' from /texts/words\.txt with another"):
         added(store, lambda c: catalog.add_corpus(c, changed))
 
 
