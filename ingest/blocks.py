@@ -87,7 +87,8 @@ def _refuse(values: torch.Tensor, rounded: torch.Tensor, dtype: str, layer: int,
     place = f"Layer {layer}, {what} {column}"
     if not np.isfinite(value):
         raise SelfCheckError(f"{place}: the model puts out {value}; its weights are damaged.")
-    raise InputError(f"{place}: {value:.6g} overflows {dtype}; record with --dtype bfloat16.")
+    wider = "bfloat16" if dtype == "float16" else "float32"
+    raise InputError(f"{place}: {value:.6g} overflows {dtype}; record with --dtype {wider}.")
 
 
 def to_numpy(values: torch.Tensor) -> Stored:

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     GPTNeoXConfig,
@@ -34,7 +35,7 @@ from store.queries.recordings import list_recordings
 from store.store import DATABASE, Store, has_store, open_or_create_store
 
 Config = Callable[..., PretrainedConfig]
-WORDS = "the a cat dog sat on mat and ran over to with red blue one two sea 7 , . !".split()
+WORDS = ["the", "a", "cat", "dog", "sat", "on", "mat", "and", "ran", "over", "red", "7", ",", "!"]
 POSITIONS = 512
 
 
@@ -93,13 +94,14 @@ def make_model(family: str, seed: int = 0) -> PreTrainedModel:
         **size.options,
     )
     with torch.random.fork_rng(devices=[]):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             middle = 1.0 if "norm" in name and name.endswith("weight") else 0.0
             parameter.copy_(middle + 0.3 * torch.randn(parameter.shape, generator=generator))
-    return model.to(size.dtype)  # type: ignore[arg-type]
+    nn.Module.to(model, size.dtype)
+    return model
 
 
 def save(folder: Path, model: PreTrainedModel, tokenizer: bool = True) -> Path:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from analysis import run
-from analysis.layer_scores import LayerScores
+from analysis import layer_scores, run
+from analysis.layer_scores import LayerScores, score_layer
 from analysis.run import METHODS, plan_analysis, run_analysis
 from analysis.settings import AnalyzeSettings
 from ingest.settings import IngestSettings
+from store.engine import map_items
 from store.errors import DamageError, InputError
 from store.jobs import run_job
 from store.queries.recordings import list_recordings
@@ -69,11 +70,10 @@ DONE = {name: (method, True) for name, method in METHODS.items()}
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The layers that are scored, as they are."""
     layers: list[int] = []
-    score = run.score_layer
 
     def counted(*given: object) -> LayerScores:
         layers.append(given[0].row.layer)  # type: ignore[attr-defined]
-        return score(*given)  # type: ignore[arg-type]
+        return score_layer(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(run, "score_layer", counted)
     return layers
@@ -138,6 +138,22 @@ def test_threads_change_no_number(
     assert results(store) == results(undisturbed)
     with pytest.raises(InputError, match="--threads is 0; give 1 or more"):
         AnalyzeSettings(threads=0)
+
+
+def test_groups_of_neurons_may_end_in_any_order(
+    store: Store, models: dict[str, Path], text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(store.folder, models["mistral"], text, replace(BASE, layers=("1",)))
+    analyse(store)
+    before, work = results(store), map_items
+
+    def backwards(function: Callable[[int], object], items: range, threads: int) -> object:
+        return reversed(list(work(function, items, threads)))
+
+    monkeypatch.setattr(layer_scores, "map_items", backwards)
+    monkeypatch.setitem(METHODS, "wd", METHODS["wd"] + 1)
+    analyse(store)
+    assert results(store) == before
 
 
 @pytest.mark.parametrize(("done", "kept"), [(40, 0), (80, 1), (120, 2)])
@@ -218,16 +234,17 @@ def test_a_layer_claimed_by_a_living_job_is_left_out_and_reported(
 def test_layers_that_are_not_complete_are_named_and_left(
     store: Store, models: dict[str, Path], text: Path
 ) -> None:
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        complete = ArrayWriter.complete
+    complete = ArrayWriter.complete
 
-        def stopped(writer: ArrayWriter, layer: int, pairs: object) -> None:
-            if layer == 1:
-                raise KeyboardInterrupt
-            complete(writer, layer, pairs)  # type: ignore[arg-type]
+    def stopped(writer: ArrayWriter, layer: int, pairs: object) -> None:
+        if layer == 1:
+            raise KeyboardInterrupt
+        complete(writer, layer, pairs)  # type: ignore[arg-type]
 
+    with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ArrayWriter, "complete", stopped)
-        ingest(store.folder, models["gpt_neox"], text, BASE)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(store.folder, models["gpt_neox"], text, BASE)
     work = plan_analysis(store, list_recordings(store.database)[1:])
     assert [layer for _, layer, _ in work.layers] == [0]
     assert [(row.name, layer) for row, layer in work.incomplete] == [("gpt_neox@main/words", 1)]

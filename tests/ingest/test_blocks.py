@@ -97,8 +97,8 @@ def test_in_float32_the_tolerance_grows_with_the_terms(width: int) -> None:
     projection = Projection(0, torch.ones(1, width), None)
     inputs, edge = torch.ones(1, width), width + width * width * 2.0**-23
     prove(projection, inputs, torch.tensor([[edge]], dtype=torch.float32), "float32")
+    far = torch.tensor([[edge + 2.0**-16]], dtype=torch.float32)
     with pytest.raises(SelfCheckError):
-        far = torch.tensor([[edge + 2.0**-16]], dtype=torch.float32)
         prove(projection, inputs, far, "float32")
 
 
@@ -124,10 +124,12 @@ def test_overflow_names_the_place_and_proposes_bfloat16(place: str, name: str) -
 def test_the_largest_values_are_kept_and_the_next_refused() -> None:
     projection, largest = one(1.0, None), 65_504.0
     for value in (largest, -largest, 65_519.0):
-        block = convert(projection, *[torch.tensor([[value]])] * 2, "float16")
+        values = torch.tensor([[value]])
+        block = convert(projection, values, values, "float16")
         assert abs(float(block.preactivations[0, 0])) == largest
+    values = torch.tensor([[65_520.0]])
     with pytest.raises(InputError, match="65520 overflows float16"):
-        convert(projection, *[torch.tensor([[65_520.0]])] * 2, "float16")
+        convert(projection, values, values, "float16")
 
 
 def test_bfloat16_becomes_its_bits() -> None:

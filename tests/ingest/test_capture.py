@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from ingest.capture import capture
+from ingest.capture import Receive, capture
 from store.errors import SelfCheckError
 
 SHAPE = (4, 6)
@@ -21,6 +21,22 @@ def hooks_of(modules: dict[int, nn.Module]) -> int:
     return sum(len(module._forward_hooks) for module in modules.values())
 
 
+def run_pass(
+    modules: dict[int, nn.Module],
+    layers: list[int],
+    shape: tuple[int, int] = SHAPE,
+    receive: Receive | None = None,
+) -> None:
+    """One forward pass in which these layers run, checked at its end."""
+    try:
+        with capture(modules, shape, receive or Received()) as hooks:
+            for layer in layers:
+                modules[layer](torch.ones(1, 4))
+            hooks.check()
+    finally:
+        assert hooks_of(modules) == 0
+
+
 @pytest.mark.parametrize("shape", [(2, 5, 4), (10, 4)])
 def test_inputs_and_outputs_come_flat_and_in_order(shape: tuple[int, ...]) -> None:
     modules, received = projections(), Received()
@@ -37,26 +53,13 @@ def test_inputs_and_outputs_come_flat_and_in_order(shape: tuple[int, ...]) -> No
 
 
 def test_a_projection_that_never_ran_is_named() -> None:
-    modules = projections()
-    with (
-        pytest.raises(SelfCheckError, match="layer 3 ran 0 times in a forward pass"),
-        capture(modules, SHAPE, Received()) as hooks,
-    ):
-        modules[0](torch.ones(1, 4))
-        hooks.check()
-    assert hooks_of(modules) == 0
+    with pytest.raises(SelfCheckError, match="layer 3 ran 0 times in a forward pass"):
+        run_pass(projections(), [0])
 
 
 def test_a_projection_that_ran_twice_is_named() -> None:
-    modules = projections()
-    with (
-        pytest.raises(SelfCheckError, match="layer 0 ran 2 times in a forward pass"),
-        capture(modules, SHAPE, Received()) as hooks,
-    ):
-        for layer in (0, 3, 0):
-            modules[layer](torch.ones(1, 4))
-        hooks.check()
-    assert hooks_of(modules) == 0
+    with pytest.raises(SelfCheckError, match="layer 0 ran 2 times in a forward pass"):
+        run_pass(projections(), [0, 3, 0])
 
 
 def test_each_pass_is_checked_on_its_own() -> None:
@@ -73,11 +76,10 @@ def test_each_pass_is_checked_on_its_own() -> None:
     ("shape", "message"), [((5, 6), "of 4 numbers"), ((4, 7), "of 6 numbers, the config says 7")]
 )
 def test_vectors_of_another_size_are_refused(shape: tuple[int, int], message: str) -> None:
-    modules, received = projections(1), Received()
-    with pytest.raises(SelfCheckError, match=message), capture(modules, shape, received):
-        modules[0](torch.ones(1, 4))
+    received = Received()
+    with pytest.raises(SelfCheckError, match=message):
+        run_pass(projections(1), [0], shape, received)
     assert received == []
-    assert hooks_of(modules) == 0
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -85,9 +87,9 @@ def test_hooks_are_removed_after_any_exception(error: type[BaseException]) -> No
     modules = projections()
 
     def receive(_layer: int, _x: torch.Tensor, _y: torch.Tensor) -> None:
+        assert hooks_of(modules) == 2
         raise error
 
-    with pytest.raises(error), capture(modules, SHAPE, receive):
-        assert hooks_of(modules) == 2
-        modules[0](torch.ones(1, 4))
+    with pytest.raises(error):
+        run_pass(modules, [0], SHAPE, receive)
     assert hooks_of(modules) == 0

@@ -76,10 +76,10 @@ def test_a_revision_that_is_not_there_is_named_with_those_that_are(tmp_path: Pat
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="There is no folder '.*none'"):
+    with pytest.raises(NotFoundError, match=r"There is no folder '.*none'"):
         found(tmp_path / "none")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(NotFoundError, match="There is no folder '.*file'"):
+    with pytest.raises(NotFoundError, match=r"There is no folder '.*file'"):
         found(tmp_path / "file")
     (tmp_path / "empty" / "sub").mkdir(parents=True)
     with pytest.raises(InputError, match=r"empty holds no model: neither it nor a subfolder"):

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ingest import pipeline, run
+from ingest import pipeline, registration, run
 from ingest.estimate import check_disk, estimate
+from ingest.models import load_model
 from ingest.plan import find_missing
 from ingest.settings import IngestSettings
+from ingest.weights import hash_checkpoint
 from store.errors import InputError, NegspaceError
 from store.store import open_store
 from tests.models import ingest, make_model, plan, save, write_text
@@ -206,17 +208,18 @@ class Counts:
 
     passes: int = 0
     loads: int = 0
+    hashes: int = 0
 
-    def look(self) -> tuple[int, int]:
-        seen = self.passes, self.loads
-        self.passes = self.loads = 0
+    def look(self) -> tuple[int, int, int]:
+        seen = self.passes, self.loads, self.hashes
+        self.passes = self.loads = self.hashes = 0
         return seen
 
 
 @pytest.fixture
 def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
-    """Counts forward passes and loads of models."""
-    found, forward, load = Counts(), pipeline.forward, run.load_model
+    """Counts forward passes, loads of models and readings of weights to hash them."""
+    found, forward, load = Counts(), pipeline.forward, load_model
 
     def counted_forward(*given: object) -> None:
         found.passes += 1
@@ -226,6 +229,11 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
         found.loads += 1
         return load(*given)  # type: ignore[arg-type]
 
+    def counted_hash(*given: object) -> object:
+        found.hashes += 1
+        return hash_checkpoint(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(registration, "hash_checkpoint", counted_hash)
     monkeypatch.setattr(pipeline, "forward", counted_forward)
     monkeypatch.setattr(run, "load_model", counted_load)
     return found
@@ -245,14 +253,14 @@ def test_a_second_identical_ingest_does_nothing(
 ) -> None:
     store = tmp_path / "store"
     assert ingest(store, models["gpt_neox"], text, BASE) == ["gpt_neox@main/words"]
-    assert counts.look() == (2, 1)
+    assert counts.look() == (2, 1, 1)
     before = read_tables(store)
     work = plan(store, models["gpt_neox"], text, BASE)
     assert (work.todo, work.n_tokens, work.n_bytes) == ((), 0, 0)
     assert work.names([]) == ["gpt_neox@main/words"]
     assert ingest(store, models["gpt_neox"], text, BASE) == []
     assert ingest(store, models["gpt_neox"], text, replace(BASE, layers=("1",))) == []
-    assert counts.look() == (0, 0)
+    assert counts.look() == (0, 0, 0)
     assert read_tables(store) == before
 
 
@@ -264,10 +272,10 @@ def test_added_layers_texts_and_dtypes_add_only_that(
     ingest(store, model, text, replace(BASE, layers=("1",)))
     assert layers_of(store) == [(name, 1)]
     first = read_files(store / "arrays")
-    assert counts.look() == (2, 1)
+    assert counts.look() == (2, 1, 1)
     assert ingest(store, model, text, replace(BASE, layers=("0-2",))) == [name]
     assert layers_of(store) == [(name, 0), (name, 1), (name, 2)]
-    assert counts.look() == (2, 1)
+    assert counts.look() == (2, 1, 0)
     after = read_files(store / "arrays")
     assert {path: after[path] for path in first} == first
     other = write_text(tmp_path / "other.txt", 4000, seed=3)
@@ -281,7 +289,7 @@ def test_added_layers_texts_and_dtypes_add_only_that(
     for corpus, settings, expected in more:
         assert ingest(store, model, corpus, settings) == [expected]
         passes = -(-(settings.windows or 0) * 50 // 2050)
-        assert counts.look() == (passes, 1)
+        assert counts.look() == (passes, 1, 0)
     after = read_files(store / "arrays")
     assert {path: after[path] for path in first} == first
     assert len(layers_of(store)) == 3 + 3 + 3 + 3 + 1 + 1
@@ -306,13 +314,13 @@ def test_a_second_revision_adds_only_itself(counts: Counts, tmp_path: Path, text
     (folder / "step9" / "tokenizer.json").rename(folder / "tokenizer.json")
     (folder / "step9" / "tokenizer_config.json").rename(folder / "tokenizer_config.json")
     assert ingest(store, folder, text, BASE) == ["tiny@step10/words"]
-    assert counts.look() == (2, 1)
+    assert counts.look() == (2, 1, 1)
     both = replace(BASE, revisions=("step9", "step10"))
     work = plan(store, folder, text, both)
     assert [part.label for part in work.todo] == ["tiny@step9"]
     assert work.names(["tiny@step9/words"]) == ["tiny@step9/words", "tiny@step10/words"]
     assert ingest(store, folder, text, both) == ["tiny@step9/words"]
-    assert counts.look() == (2, 1)
+    assert counts.look() == (2, 1, 1)
     assert len(read_rows(store, "SELECT * FROM token_streams")) == 1
     steps = read_rows(store, "SELECT revision, step FROM checkpoints ORDER BY id")
     assert [tuple(row.values()) for row in steps] == [("step10", 10), ("step9", 9)]
@@ -326,7 +334,7 @@ def test_touched_files_are_hashed_again_and_accepted(
     counts.look()
     os.utime(folder / "model.safetensors", ns=(1, 1))
     assert ingest(store, folder, text, BASE) == [name]
-    assert counts.look() == (0, 0)
+    assert counts.look() == (0, 0, 1)
     (row,) = read_rows(store, "SELECT files FROM checkpoints")
     assert '"mtime_ns":1,' in str(row["files"])
     assert ingest(store, folder, text, BASE) == []

@@ -1,17 +1,18 @@
 """Every stored value against plain hooks, bit for bit."""
 
+import shutil
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ingest.settings import IngestSettings
 from store.recording import Recording
 from tests.conftest import Record
-from tests.models import GATED, SIZES
+from tests.models import GATED, SIZES, ingest
 from tests.oracles.hooks import Singles, name_of, round_to, watch, windows_of_block
 from tests.oracles.stored import read_bits, read_dtype, read_numbers, read_rows
 
@@ -118,6 +119,19 @@ def test_kept_weights_are_the_checkpoints(
                 continue
             assert read_dtype(place, array) == str(tensor.dtype).removeprefix("torch.")
             np.testing.assert_array_equal(read_numbers(place, array), tensor.double().numpy())
+
+
+def test_weights_keep_their_dtype_in_a_checkpoint_of_several(
+    tmp_path: Path, models: dict[str, Path], text: Path
+) -> None:
+    folder = Path(shutil.copytree(models["qwen3"], tmp_path / "mixed"))
+    tensors = load_file(folder / "model.safetensors")
+    mixed = {n: t if "mlp" in n else t.bfloat16() for n, t in tensors.items()}
+    save_file(mixed, folder / "model.safetensors", metadata={"format": "pt"})
+    ingest(tmp_path / "store", folder, text, settings_of(layers=("1",)))
+    place, name = tmp_path / "store/arrays/1/layer.1", name_of("qwen3", "gate", 1)
+    assert read_dtype(place, "projection") == "float32"
+    np.testing.assert_array_equal(read_bits(place, "projection"), tensors[f"{name}.weight"].numpy())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from ingest import pipeline, run
 from ingest.blocks import LayerBlock
+from ingest.families import FAMILIES
+from ingest.models import load_model
 from ingest.settings import IngestSettings
 from store.errors import BusyError, InputError, SelfCheckError
 from store.files import is_locked
@@ -181,7 +184,8 @@ def test_progress_counts_tokens_to_the_end(
 
 def damaged(folder: Path, value: float, layer: int = 1) -> Path:
     """A model one of whose up-projections holds a weight of this value."""
-    model = make_model("gpt_neox").float()
+    model = make_model("gpt_neox")
+    nn.Module.float(model)
     with torch.no_grad():
         name = f"gpt_neox.layers.{layer}.mlp.dense_h_to_4h.weight"
         dict(model.named_parameters())[name][3, 5] = value
@@ -270,6 +274,8 @@ def test_equal_checkpoints_are_recorded_once_and_found_by_both_names(
         names = ingest(store, folder, text, replace(BASE, revisions=("step0", "step1", "step2")))
     assert names == ["tiny@step0/words", "tiny@step0/words", "tiny@step2/words"]
     assert passes.calls == 6
+    (job,) = read_rows(store, "SELECT done, total FROM jobs")
+    assert tuple(job.values()) == (13_500, 13_500)
     rows = read_rows(store, "SELECT revision, same_as FROM checkpoints ORDER BY id")
     assert [tuple(row.values()) for row in rows] == [("step0", None), ("step1", 1), ("step2", None)]
     views = read_rows(store, "SELECT recording, revision, step, n_neurons FROM recording_overview")
@@ -296,12 +302,12 @@ class Counting:
 
 @pytest.mark.parametrize("windows", [7, 70])
 def test_memory_holds_one_block_whatever_the_length(windows: int, models: dict[str, Path]) -> None:
-    model = run.load_model(models["qwen2"], "float32")
+    model = load_model(models["qwen2"], "float32")
     tokens = torch.arange(windows * 300).reshape(windows, 300).remainder(290).numpy()
     blocks, sink = tuple(range(windows // 7)), Counting()
     pipeline.record_blocks(
         model,
-        run.FAMILIES["qwen2"],
+        FAMILIES["qwen2"],
         "gate",
         tokens,
         {0: blocks, 2: blocks},
@@ -314,7 +320,7 @@ def test_memory_holds_one_block_whatever_the_length(windows: int, models: dict[s
 
 
 def test_only_missing_blocks_of_a_layer_are_taken(models: dict[str, Path]) -> None:
-    model, taken = run.load_model(models["qwen2"], "float32"), []
+    model, taken = load_model(models["qwen2"], "float32"), []
 
     class Keeping:
         def put(self, block: int, layers: Mapping[int, LayerBlock]) -> None:
@@ -324,17 +330,17 @@ def test_only_missing_blocks_of_a_layer_are_taken(models: dict[str, Path]) -> No
     advanced: list[int] = []
     pipeline.record_blocks(
         model,
-        run.FAMILIES["qwen2"],
+        FAMILIES["qwen2"],
         "up",
         tokens,
-        {0: (), 1: (0, 2), 2: (2,)},
+        {0: (), 1: (0, 2), 2: (1,)},
         5,
         "float32",
         Keeping(),
         advanced.append,
     )
-    assert taken == [(0, [1]), (2, [1, 2])]
-    assert advanced == [100, 40]
+    assert taken == [(0, [1]), (1, [2]), (2, [1])]
+    assert advanced == [100, 100, 40]
 
 
 def test_a_recording_opened_while_incomplete_says_so(

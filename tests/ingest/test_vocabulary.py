@@ -10,12 +10,12 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from ingest.function_words import FUNCTION_WORDS
 from ingest.vocabulary import (
     KINDS,
-    VocabularyRow,
     describe_vocabulary,
     kind_of,
     tokenizer_hash,
 )
 from store.errors import InputError
+from store.records import VocabularyRow
 
 ASSETS = os.environ.get("NEGSPACE_TEST_ASSETS")
 needs_assets = pytest.mark.skipif(

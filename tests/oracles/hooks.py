@@ -37,7 +37,6 @@ def watch(
 ) -> list[tuple[Singles, Singles]]:
     """Run the model on the windows (n_windows, length), a block at a time, watching the names."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
-    model.eval()
     modules, seen = dict(model.named_modules()), [Seen() for _ in names]
 
     def keep(place: Seen, x: torch.Tensor, y: torch.Tensor) -> None:

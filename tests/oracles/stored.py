@@ -43,8 +43,8 @@ def read_tables(store: Path) -> dict[str, list[tuple[Cell, ...]]]:
     """All rows of all tables."""
     names = read_rows(store, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
     return {
-        str(name): [tuple(row.values()) for row in read_rows(store, f"SELECT * FROM {name}")]
-        for name in (row["name"] for row in names)
+        name: [tuple(row.values()) for row in read_rows(store, f"SELECT * FROM {name}")]
+        for name in (str(row["name"]) for row in names)
     }
 
 
