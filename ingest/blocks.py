@@ -1,7 +1,8 @@
 """Turns what the hooks hand over into stored values, after proving that it is what it claims to be.
 
 Proof: on sampled rows of every block, W x + b must equal the hooked output within
-eps (|W||x| + |b|), eps of the coarser of model and storage dtype, before any rounding. It is never
+eps (|W||x| + |b|), before any rounding; eps is that of the coarser of model and storage dtype, and
+no less than what a float32 sum of d_model terms may be off. It is never
 finer than d_model times float32's, which bounds what adding up d_model products rounds away.
 """
 
@@ -61,6 +62,7 @@ def prove(projection: Projection, inputs: torch.Tensor, outputs: torch.Tensor, d
     if projection.bias is not None:
         bias = projection.bias.double()
         expected, reach = expected + bias, reach + bias.abs()
+    # A model sums d_model products in float32, in an order of its own.
     of_sum = inputs.shape[1] * torch.finfo(torch.float32).eps
     eps = max(of_sum, *(torch.finfo(t).eps for t in (outputs.dtype, getattr(torch, dtype))))
     # Written so that NaN fails, too.

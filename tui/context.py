@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
+
+from store.printable import printable
 
 if TYPE_CHECKING:
     from store.store import Store
@@ -14,16 +17,27 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_STORE = "negspace-store"
+STRENGTH = {
+    ParameterSource.DEFAULT_MAP: 1,
+    ParameterSource.ENVIRONMENT: 2,
+    ParameterSource.COMMANDLINE: 3,
+}
 
 
 @dataclass
 class Context:
-    """The common options of one call; those of the command beat those of `negspace` itself."""
+    """The common options of one call.
+
+    Options beat variables, which beat settings files; of equals, the command's beats that of
+    `negspace` itself. `resumable` is set by work that the same command goes on with.
+    """
 
     folder: Path = Path(DEFAULT_STORE)
     quiet: bool = False
     read_only: bool = False
     debug: bool = False
+    resumable: bool = False
+    _strength: dict[str, int] = field(default_factory=dict)
 
     def open(self) -> "Store":
         """Open the store, which must exist."""
@@ -40,6 +54,13 @@ class Context:
         check_writable(store)
         return store
 
+    def choose(self, name: str, value: object, source: ParameterSource | None) -> None:
+        """Take the value of an option, unless a stronger source gave one before."""
+        strength = STRENGTH.get(source, 0) if source else 0
+        if strength >= self._strength.get(name, 0):
+            self._strength[name] = strength
+            setattr(self, name, value)
+
     def require_writing(self) -> None:
         """Refuse a command that writes under --read-only."""
         if self.read_only:
@@ -48,7 +69,7 @@ class Context:
     def say(self, text: str) -> None:
         """Tell the user something on stderr, unless --quiet."""
         if not self.quiet:
-            click.echo(text, err=True)
+            write_note(text)
 
     def progress(self) -> "AbstractContextManager[Progress]":
         """Return the progress display of a long command."""
@@ -74,11 +95,17 @@ def common_options(command: Command) -> Command:
     return command
 
 
+def write_note(text: str) -> None:
+    """Write lines on stderr, made printable."""
+    click.echo("\n".join(map(printable, text.splitlines())), err=True)
+
+
 def _set(name: str) -> Callable[[click.Context, click.Parameter, object], None]:
-    def callback(ctx: click.Context, _param: click.Parameter, value: object) -> None:
-        context = ctx.ensure_object(Context)
+    def callback(ctx: click.Context, param: click.Parameter, value: object) -> None:
         if value is not None:
-            setattr(context, name, Path(str(value)) if name == "folder" else value)
+            given = Path(str(value)) if name == "folder" else value
+            source = ctx.get_parameter_source(str(param.name))
+            ctx.ensure_object(Context).choose(name, given, source)
 
     return callback
 

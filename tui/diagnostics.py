@@ -3,9 +3,9 @@
 0 done, 1 it could not be done, 2 usage, 130 interrupted.
 """
 
-import os
+import io
 import signal
-import sys
+import sqlite3
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -13,53 +13,53 @@ from typing import Any
 import click
 
 from store.errors import NegspaceError
-from store.printable import printable
+from tui.context import Context, write_note
 
 FAILED, INTERRUPTED = 1, 130
+STOPPED = "Interrupted."
 GO_ON = "Interrupted. What was finished is kept; the same command goes on from there."
 
 
 def guarded(group: click.Group, defaults: Callable[[], dict[str, Any]]) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code; a broken pipe exits with 1 at once."""
     signal.signal(signal.SIGTERM, _interrupt)
+    context = Context()
     try:
-        group.main(standalone_mode=False, default_map=defaults())
-    except click.exceptions.Exit as error:
-        return error.exit_code
+        code = group.main(
+            prog_name="negspace", standalone_mode=False, default_map=defaults(), obj=context
+        )
     except (KeyboardInterrupt, click.Abort):
-        _write(GO_ON)
+        write_note(GO_ON if context.resumable else STOPPED)
         return INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        write_note(_usage(error))
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has gone; the interpreter must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except NegspaceError as error:
-        return _fail(str(error))
     except Exception as error:
-        return _fail(
-            f"{type(error).__name__}: {error}. This is a fault of negspace; run again with "
-            "--debug and report what it prints."
-        )
-    return 0
+        if context.debug:
+            raise
+        write_note(f"Error: {_explain(error)}")
+        return FAILED
+    return code if isinstance(code, int) else 0
 
 
-def _fail(message: str) -> int:
-    if _debugging():
-        raise
-    _write(f"Error: {message}")
-    return FAILED
+def _usage(error: click.ClickException) -> str:
+    text = io.StringIO()
+    error.show(text)
+    return text.getvalue()
 
 
-def _debugging() -> bool:
-    return "--debug" in sys.argv
-
-
-def _write(message: str) -> None:
-    lines = message.splitlines() or [""]
-    click.echo("\n".join(printable(line) for line in lines), err=True)
+def _explain(error: Exception) -> str:
+    if isinstance(error, NegspaceError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}."
+    # SQLAlchemy wraps what SQLite says: a full disk, a lock held too long, a damaged file.
+    cause = error.__cause__ or error
+    if type(cause) in (sqlite3.OperationalError, sqlite3.DatabaseError):
+        return f"The store's database cannot be used: {cause}."
+    said = f"{type(error).__name__}: {error}".partition("\n")[0].rstrip(": .")
+    return f"{said}. This is a fault of negspace; run again with --debug and report what it prints."
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -1,9 +1,11 @@
 """What the demo prints when it is done: what was found, and what to try next."""
 
+import shlex
+
 import click
 
+from store.printable import printable
 from store.queries.findings import highest_wd, top_pairs_of, wd_by_step
-from store.queries.recordings import list_recordings
 from tui.context import Context
 from tui.listing import write_listing
 
@@ -11,16 +13,15 @@ LAYER = 1
 """The paper's "layer two", which its figures look at."""
 
 
-def show_findings(context: Context) -> None:
-    """Print the neurons of highest WD, their top pairs, WD by checkpoint and size, and commands."""
+def show_findings(context: Context, recording: str) -> None:
+    """Print what stands out in a recording, WD by checkpoint, and commands to try."""
     database = context.open().database
-    recording = list_recordings(database)[-1].name
     _show_neurons(context, recording)
     _show_pairs(context, recording)
     write_listing(
         f"WD of the neurons of layer {LAYER}, by model and training step",
         ("model", "step", "median", "maximum"),
-        [(r.model, r.step, r.median, r.maximum) for r in wd_by_step(database, LAYER)],
+        [(r.model, r.step, r.median, r.maximum) for r in wd_by_step(database, recording, LAYER)],
         "none",
     )
     click.echo(_next_commands(context, recording))
@@ -51,7 +52,7 @@ def _show_pairs(context: Context, recording: str) -> None:
 
 
 def _next_commands(context: Context, recording: str) -> str:
-    store = f"--store {context.folder}"
+    store = f"--store {shlex.quote(printable(str(context.folder)))}"
     return f"""
 Try next:
   negspace status {store}

@@ -3,6 +3,7 @@
 The commands of the same names and the demo share these.
 """
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import fields
@@ -41,13 +42,18 @@ def record(
         context.require_writing()
         store = context.open_for_writing() if existing else open_or_create_store(context.folder)
         asked = {"model": model, "corpus": corpus, **as_json(settings)}
-        command = command_line(context, ("ingest", model, corpus), settings)
+        command = command_line(context, ("ingest", _absolute(model), _absolute(corpus)), settings)
+        context.resumable = True
         with (
             context.progress() as progress,
             run_job(store, "ingest", asked, command, progress) as job,
         ):
             new = run_ingest(store, plan, job)
-    return plan.names(new)
+    names = plan.names(new)
+    for part, name in zip(plan.checkpoints, names, strict=True):
+        if not name.startswith(f"{part.label}/"):
+            context.say(f"{part.label} has the weights of a recorded checkpoint: {name}.")
+    return list(dict.fromkeys(names))
 
 
 def analyse(
@@ -62,11 +68,13 @@ def analyse(
     store = context.open() if dry_run else context.open_for_writing()
     rows = [find_recording(store.database, name) for name in names]
     plan = plan_analysis(store, rows or list_recordings(store.database))
-    for row, layer in plan.incomplete:
-        context.say(f"{row.name} layer {layer} is not complete; run its ingest again first.")
+    for name in dict.fromkeys(row.name for row, _ in plan.incomplete):
+        layers = ", ".join(str(layer) for row, layer in plan.incomplete if row.name == name)
+        context.say(f"{name} is not complete (layers {layers}); run its ingest again first.")
     context.say(f"{len(plan.layers)} layers, {plan.n_neurons:,} neurons left to analyse.")
     if dry_run or not plan.layers:
         return
+    context.resumable = True
     asked = {"recordings": list(names), **as_json(settings)}
     command = command_line(context, ("analyze", *names), settings)
     with (
@@ -79,7 +87,10 @@ def analyse(
 
 
 def command_line(context: Context, words: Sequence[str], settings: "DataclassInstance") -> str:
-    """Return the command that does the same: only options that differ from their defaults."""
+    """Return the command that does the same, from any folder.
+
+    It has only the options that differ from their defaults.
+    """
     options: list[str] = []
     for entry in fields(settings):
         value = getattr(settings, entry.name)
@@ -90,4 +101,10 @@ def command_line(context: Context, words: Sequence[str], settings: "DataclassIns
             options.append(",".join(value))
         elif not isinstance(value, bool):
             options.append(str(value))
-    return shlex.join(["negspace", *words, *options, "--store", str(context.folder)])
+    options += ["--store", _absolute(str(context.folder))]
+    return shlex.join(["negspace", *words, *options])
+
+
+def _absolute(path: str) -> str:
+    # Links stay as they are: a model is named by the last part of its path.
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111

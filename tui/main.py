@@ -4,14 +4,12 @@
 """
 
 import importlib
-import tomllib
-from pathlib import Path
-from typing import Any
 
 import click
 
 from tui.context import common_options
 from tui.diagnostics import guarded
+from tui.settings_files import read_settings_files
 
 COMMANDS = {
     "ingest": "Record what a model's MLP neurons do on a text.",
@@ -24,7 +22,6 @@ COMMANDS = {
     "remove": "Remove a recording and what only it used.",
     "upgrade": "Bring the store to the schema of this version.",
 }
-SETTINGS_FILE = "negspace.toml"
 
 
 class LazyGroup(click.Group):
@@ -48,36 +45,6 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-def read_settings_files() -> dict[str, Any]:
-    """Return what ./negspace.toml says, and below it the user's own file, as click's defaults."""
-    user = Path(click.get_app_dir("negspace")) / SETTINGS_FILE
-    merged: dict[str, Any] = {}
-    for path in (user, Path(SETTINGS_FILE)):
-        for key, value in _read_toml(path).items():
-            known = merged.get(key)
-            merged[key] = known | value if isinstance(known, dict) else value
-    return merged
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise click.UsageError(f"{path} cannot be read: {error}.") from error
-    for key in settings:
-        if key not in COMMANDS and key not in ("store", "quiet", "read-only"):
-            raise click.UsageError(f"{path}: {key!r} is no command and no option of negspace.")
-    return {key.replace("-", "_"): _underscored(value) for key, value in settings.items()}
-
-
-def _underscored(value: object) -> object:
-    if isinstance(value, dict):
-        return {str(key).replace("-", "_"): inner for key, inner in value.items()}
-    return value
-
-
 @click.group(
     cls=LazyGroup,
     context_settings={
@@ -86,7 +53,9 @@ def _underscored(value: object) -> object:
         "max_content_width": 100,
     },
 )
-@click.version_option(package_name="negspace", message="negspace %(version)s")
+@click.version_option(
+    package_name="negspace", message="negspace %(version)s", allow_from_autoenv=False
+)
 @common_options
 def negspace() -> None:
     """Record, measure and query the MLP neurons of language models.
@@ -97,4 +66,4 @@ def negspace() -> None:
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 it could not be done, 2 usage, 130 interrupted."""
-    raise SystemExit(guarded(negspace, read_settings_files))
+    raise SystemExit(guarded(negspace, lambda: read_settings_files(negspace)))

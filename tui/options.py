@@ -1,7 +1,8 @@
 """Options of the commands, generated from the settings classes.
 
 A setting `window_length` becomes `--window-length`; a tuple takes commas and repetition; a flag
-whose default is True becomes `--no-NAME`.
+whose default is True becomes `--no-NAME`. Parameters bear the options' names, because variables
+(NEGSPACE_INGEST_NO_WEIGHTS) and the keys of settings files come from these.
 """
 
 from collections.abc import Callable, Mapping
@@ -54,24 +55,25 @@ def option_name(entry: "Field[Any]") -> str:
 
 
 def _option(entry: "Field[Any]", hint: object) -> Callable[[Command], Command]:
-    flag = option_name(entry)
+    flag, name = option_name(entry), _parameter(entry)
     sentence, choices = entry.metadata["sentence"], entry.metadata["choices"]
     bare = _without_none(hint)
     if bare is bool:
-        return click.option(
-            flag, entry.name, flag_value=not entry.default, type=bool, default=entry.default, help=sentence,
-            is_flag=True,
-        )  # fmt: skip
+        return click.option(flag, name, is_flag=True, help=sentence)
     if entry.default == ():
         return click.option(
-            flag, entry.name, type=ListType(), multiple=True, metavar=entry.metadata["unit"],
+            flag, name, type=ListType(), multiple=True, metavar=entry.metadata["unit"],
             help=sentence,
         )  # fmt: skip
     shown = entry.default is not None and entry.default is not MISSING
     return click.option(
-        flag, entry.name, type=click.Choice(choices) if choices else bare, default=entry.default,
+        flag, name, type=click.Choice(choices) if choices else bare, default=entry.default,
         show_default=shown, metavar=None if choices else entry.metadata["unit"], help=sentence,
     )  # fmt: skip
+
+
+def _parameter(entry: "Field[Any]") -> str:
+    return option_name(entry).removeprefix("--").replace("-", "_")
 
 
 def _without_none(hint: object) -> Any:
@@ -82,15 +84,16 @@ def _without_none(hint: object) -> Any:
 
 def make_settings(kind: "type[Settings]", values: Mapping[str, Any]) -> "Settings":
     """Return the settings that a command's options say; wrong ones are usage errors."""
-    chosen = {
-        entry.name: _flatten(values[entry.name]) if entry.default == () else values[entry.name]
-        for entry in fields(kind)
-    }
+    chosen = {entry.name: _value(entry, values[_parameter(entry)]) for entry in fields(kind)}
     try:
         return kind(**chosen)
     except InputError as error:
         raise click.UsageError(str(error)) from error
 
 
-def _flatten(pieces: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    return tuple(value for piece in pieces for value in piece)
+def _value(entry: "Field[Any]", value: Any) -> object:
+    if entry.default is True:
+        return not value
+    if entry.default == ():
+        return tuple(text for piece in value for text in piece)
+    return value

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,8 +23,11 @@ from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from store.printable import printable
+from tui.table import ELLIPSIS
 
 LINE_SECONDS = 5.0
+BAR_WIDTH = 20
+LEAST_LABEL = 12
 
 
 class Progress(Protocol):
@@ -46,6 +50,15 @@ def format_rate(speed: float) -> str:
     return f"{speed:.1f}/s" if speed < 10 else f"{speed:,.0f}/s"
 
 
+def fit_label(label: str, total: int, width: int) -> str:
+    """Return a label without its beginning where it would push the numbers off the line."""
+    counts, rate, time_left, gaps = 2 * len(str(total)) + 1, len("100,000,000/s"), len("0:00:00"), 4
+    room = max(LEAST_LABEL, width - BAR_WIDTH - counts - rate - time_left - gaps)
+    while cell_len(label) > room:
+        label = ELLIPSIS + label.lstrip(ELLIPSIS)[1:]
+    return label
+
+
 @dataclass
 class Bar:
     """A bar of rich; a new label starts a new line."""
@@ -56,11 +69,10 @@ class Bar:
     def __call__(self, label: str, done: int, total: int) -> None:
         """Show the progress."""
         unit = label.rpartition(": ")[2]
+        shown = fit_label(printable(label), total, self.display.console.width)
         if unit not in self._tasks:
-            self._tasks[unit] = self.display.add_task(printable(label), total=total)
-        self.display.update(
-            self._tasks[unit], description=printable(label), completed=done, total=total
-        )
+            self._tasks[unit] = self.display.add_task(shown, total=total)
+        self.display.update(self._tasks[unit], description=shown, completed=done, total=total)
 
 
 @dataclass
@@ -97,11 +109,13 @@ def show_progress(*, quiet: bool) -> Iterator[Progress]:
         yield Lines()
     else:
         with RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=BAR_WIDTH),
             MofNCompleteColumn(),
             RateColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
+            # rich would write to stderr what goes to stdout, even to a file.
+            redirect_stdout=sys.stdout.isatty(),
         ) as display:
             yield Bar(display)

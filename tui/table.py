@@ -1,6 +1,6 @@
 """An aligned text table: numbers to the right, NULL as the word, each cell on one line.
 
-Widths come from the first batch of rows. On a terminal long cells end in an ellipsis, and columns
+Widths come from the first batch of rows. On a terminal long cells lose their middle, and columns
 that do not fit are replaced by one at the end of the line; elsewhere nothing is cut.
 """
 
@@ -150,4 +150,10 @@ def _cells(text: str) -> int:
 def _cut(text: str, width: int) -> str:
     from rich.cells import set_cell_size
 
-    return set_cell_size(text, width - 1) + ELLIPSIS
+    # Names that begin alike often differ at their ends, so the middle goes.
+    head = width // 2
+    room = width - head - len(ELLIPSIS)
+    tail = text[len(text) - room :]
+    while _cells(tail) > room:
+        tail = tail[1:]
+    return set_cell_size(text, head) + ELLIPSIS + tail + " " * (room - _cells(tail))

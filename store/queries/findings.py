@@ -66,11 +66,13 @@ def top_pairs_of(database: Database, recording: str, layer: int, limit: int) -> 
     )
 
 
-def wd_by_step(database: Database, layer: int) -> list[WdByStep]:
-    """Return median and maximum of WD in one layer, by model and step."""
+def wd_by_step(database: Database, recording: str, layer: int) -> list[WdByStep]:
+    """Return median and maximum of WD in one layer, by model and step, on a recording's text."""
     return database.read(
         WdByStep,
         "SELECT model, step, layer, median, maximum FROM wd_by_checkpoint "
-        "WHERE layer = :layer AND population = 'neurons' ORDER BY model, step",
-        {"layer": layer},
+        "WHERE layer = :layer AND population = 'neurons' AND corpus = "
+        "(SELECT corpus FROM recording_overview WHERE recording = :recording) "
+        "ORDER BY model, step, recording",
+        {"layer": layer, "recording": recording},
     )

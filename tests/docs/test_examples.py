@@ -8,18 +8,22 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import chdir
+from dataclasses import fields
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 import ingest.demo
+from analysis.settings import AnalyzeSettings
 from ingest.demo_plan import DemoPlan, DemoSize
+from ingest.settings import IngestSettings
 from store.tables import metadata
 from store.views import VIEWS
 from tests.models import unsynced
 from tui.diagnostics import guarded
 from tui.main import COMMANDS, negspace
+from tui.options import option_name
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -96,6 +100,12 @@ def test_every_command_table_and_view_is_in_the_docs() -> None:
         assert f"## negspace {name}\n" in PAGES["commands.md"]
     for name in (*metadata.tables, *VIEWS):
         assert f"### {name}\n" in PAGES["sql.md"]
+
+
+def test_every_setting_is_in_the_docs() -> None:
+    for settings in (IngestSettings, AnalyzeSettings):
+        for entry in fields(settings):
+            assert f"  {option_name(entry)}" in PAGES["commands.md"]
 
 
 def test_links_lead_somewhere() -> None:

@@ -86,7 +86,7 @@ def test_a_pipe_is_never_cut() -> None:
 def test_a_terminal_cuts_text_but_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     result = QueryResult(("n", "text", "m"), [(123456, "x" * 100, 0.25)], False)
     lines = on_terminal(result, 40, monkeypatch)
-    assert lines[2] == "123456  " + "x" * 25 + "…  0.25"
+    assert lines[2] == "123456  " + "x" * 13 + "…" + "x" * 12 + "  0.25"
 
 
 def test_columns_that_do_not_fit_are_shown_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:

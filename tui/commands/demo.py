@@ -26,8 +26,11 @@ def command(context: Context) -> None:
 
     context.require_writing()
     folder = context.folder.expanduser().resolve()
-    if not has_store(folder):
+    if has_store(folder):
+        context.open_for_writing()
+    else:
         check_creatable(folder)
+    context.resumable = True
     with context.progress() as progress:
         files = make_demo(
             folder / "demo",
@@ -37,6 +40,6 @@ def command(context: Context) -> None:
     for model in files.models:
         revisions = tuple(f"step{step}" for step in model.steps)
         settings = IngestSettings(window_length=WINDOW, revisions=revisions)
-        record(context, str(model.folder), str(files.corpus), settings)
+        names = record(context, str(model.folder), str(files.corpus), settings)
     analyse(context, ())
-    show_findings(context)
+    show_findings(context, names[-1])

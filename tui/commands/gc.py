@@ -2,6 +2,7 @@
 
 import click
 
+from store.printable import printable
 from tui.context import Context, common_options, pass_context
 from tui.plans import format_bytes
 
@@ -18,11 +19,9 @@ def command(context: Context, dry_run: bool) -> None:
     from store.maintenance import find_debris, remove_debris
 
     store = context.open() if dry_run else context.open_for_writing()
-    found = list(find_debris(store))
-    for debris in found:
-        click.echo(f"{debris.path}  {format_bytes(debris.n_bytes)}")
-        if not dry_run:
-            remove_debris(debris)
-    total = format_bytes(sum(debris.n_bytes for debris in found))
+    count = total = 0
+    for debris in find_debris(store) if dry_run else remove_debris(store):
+        click.echo(f"{printable(str(debris.path))}  {format_bytes(debris.n_bytes)}")
+        count, total = count + 1, total + debris.n_bytes
     what = "would be removed" if dry_run else "removed"
-    context.say(f"{len(found)} files or folders, {total}, {what}.")
+    context.say(f"{count:,} files or folders, {format_bytes(total)}, {what}.")

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from ingest.settings import IngestSettings
+from store.printable import printable
 from tui.context import Context, common_options, pass_context
 from tui.options import make_settings, settings_options
 
@@ -28,4 +29,4 @@ def command(context: Context, /, model: str, corpus: str, dry_run: bool, **optio
     from tui.jobs import record
 
     for name in record(context, model, corpus, settings, dry_run=dry_run):
-        click.echo(name)
+        click.echo(printable(name))

@@ -2,6 +2,7 @@
 
 import click
 
+from store.printable import printable
 from tui.context import Context, common_options, pass_context
 from tui.plans import format_bytes
 
@@ -24,11 +25,21 @@ def command(context: Context, recording: str, yes: bool, dry_run: bool) -> None:
     store = context.open() if dry_run else context.open_for_writing()
     row = find_recording(store.database, recording)
     status = next(r for r in list_recording_status(store.database) if r.recording == row.name)
-    text = f"{row.name}: {status.layers} layers, {format_bytes(status.n_bytes)}"
+    text = f"{printable(row.name)}: {status.layers} layers, {format_bytes(status.n_bytes)}"
     if dry_run:
         click.echo(f"{text} would be removed.")
         return
-    if not yes:
-        click.confirm(f"Remove {text}?", abort=True, err=True)
+    if not (yes or _agreed(f"Remove {text}?")):
+        context.say("Nothing was removed.")
+        raise click.exceptions.Exit(1)
     remove_recording(store, row.id, row.name)
     context.say(f"Removed {text}.")
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            raise click.UsageError("Nobody answered; --yes removes without asking.") from error
+        raise

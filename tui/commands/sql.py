@@ -14,7 +14,6 @@ FORMS = ("table", "csv", "json", "jsonl", "parquet")
 @click.argument("statement", required=False)
 @click.option(
     "--format",
-    "form",
     type=click.Choice(FORMS),
     default="table",
     show_default=True,
@@ -30,7 +29,7 @@ FORMS = ("table", "csv", "json", "jsonl", "parquet")
 )
 @click.option(
     "--timeout",
-    type=float,
+    type=click.FloatRange(min=0, min_open=True),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
@@ -52,7 +51,7 @@ FORMS = ("table", "csv", "json", "jsonl", "parquet")
 def command(
     context: Context,
     statement: str | None,
-    form: str,
+    format: str,  # noqa: A002 - the name of the option, and of its key in a settings file
     limit: int,
     timeout: float,
     out: Path | None,
@@ -74,10 +73,17 @@ def command(
         return
     if statement is None:
         raise click.UsageError("Give a SELECT, - for stdin, or --schema.")
-    text = sys.stdin.read() if statement == "-" else statement
+    text = _read_stdin() if statement == "-" else statement
     limits = QueryLimits(seconds=timeout, rows=limit or None)
     with stream_query(store.database.path, text, limits) as result:
         if out is not None:
-            write_file(result, form, out)
+            write_file(result, format, out)
         else:
-            write_result(result, form, sys.stdout)
+            write_result(result, format, sys.stdout)
+
+
+def _read_stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"What came on stdin is not UTF-8 at byte {error.start}.") from error

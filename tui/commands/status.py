@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from store.printable import printable
 from tui.context import Context, common_options, pass_context
 from tui.plans import format_bytes
 
@@ -28,7 +29,7 @@ def command(context: Context, jobs: int) -> None:
     from tui.listing import write_listing
 
     store = context.open()
-    click.echo(f"Store {store.folder}")
+    click.echo(f"Store {printable(str(store.folder))}")
     models = list_models(store.database)
     write_listing(
         "Models",
@@ -52,16 +53,21 @@ def command(context: Context, jobs: int) -> None:
     )  # fmt: skip
     write_listing(
         "Jobs",
-        ("id", "kind", "state", "done", "total", "started", "command"),
+        ("id", "kind", "state", "done", "total", "started (UTC)", "command"),
         [
-            (j.id, j.kind, _state(store, j.id, j.state), j.done, j.total, j.started_at, j.command)
+            (j.id, j.kind, _state(store, j.id, j.state), j.done, j.total, _minute(j.started_at),
+             j.command)
             for j in list_jobs(store.database, jobs)
         ],
         "none yet",
-    )
+    )  # fmt: skip
     total = sum(r.n_bytes for r in recordings)
     database = store.database.path.stat().st_size
     click.echo(f"Arrays {format_bytes(total)}, database {format_bytes(database)}.")
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
 
 
 def _state(store: "Store", job_id: int, state: str) -> str:

@@ -2,6 +2,7 @@
 
 import click
 
+from store.printable import printable
 from tui.context import Context, common_options, pass_context
 
 
@@ -30,10 +31,8 @@ def command(context: Context, recordings: tuple[str, ...], full: bool) -> None:
             progress("verify: files", done, total)
             if file.fault:
                 faults += 1
-                click.echo(
-                    f"{file.recording} layer {file.layer} {file.array_name} block {file.block}: "
-                    f"{file.fault}"
-                )
+                place = f"layer {file.layer} {file.array_name} block {file.block}"
+                click.echo(printable(f"{file.recording} {place}: {file.fault}"))
     if faults:
         raise DamageError(
             f"{faults} of {total} files are damaged; `negspace remove` the recording and ingest it "

@@ -1,0 +1,457 @@
+"""Every command end to end, as a user calls it, on tiny models."""
+
+import csv
+import io
+import json
+import shlex
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from pyarrow import parquet
+
+import ingest.demo
+import ingest.run
+from ingest.demo_plan import DemoPlan, DemoSize
+from ingest.demo_text import read_topics
+from store.schema import HEAD
+from store.store import create_store
+from tests.models import make_model
+from tests.torture.contents import read_arrays, read_tables
+from tests.tui.calling import call
+
+NAME = "gpt_neox@main/words"
+
+
+@pytest.fixture
+def store(analysed: Path, tmp_path: Path) -> Path:
+    """A copy of the analysed store."""
+    return Path(shutil.copytree(analysed, tmp_path / "store"))
+
+
+@pytest.fixture
+def words(models: dict[str, Path], text: Path, store: Path) -> list[str]:
+    """The ingest that made the store."""
+    sizes = ("--window-length", "128", "--windows", "40", "--pairs", "50")
+    return ["ingest", str(models["gpt_neox"]), str(text), *sizes, "--store", str(store)]
+
+
+def ask(store: Path, statement: str) -> list[tuple[object, ...]]:
+    """The rows of a statement."""
+    with closing(sqlite3.connect(store / "negspace.sqlite")) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def contents(store: Path) -> object:
+    """All that is in a store."""
+    jobs = ask(store, "SELECT * FROM jobs")
+    return read_tables(store / "negspace.sqlite"), read_arrays(store), jobs
+
+
+def files(folder: Path) -> set[Path]:
+    """All files and folders under a folder."""
+    return set(folder.rglob("*"))
+
+
+# ingest and analyze
+
+
+def test_ingest_and_analyze_say_their_plans_and_give_names(
+    models: dict[str, Path], text: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "new"
+    sizes = ("--window-length", "128", "--windows", "20", "--pairs", "50", "--layers", "1")
+    made = call("ingest", models["gpt_neox"], text, *sizes, "--store", store)
+    assert (made.code, made.out) == (0, f"{NAME}\n")
+    assert "gpt_neox@main: 1 of 1 layers x 40 neurons, 20 windows of 128 tokens" in made.err
+    assert "2,560 tokens to run" in made.err
+    assert f"{NAME}: tokens 2,560 of 2,560" in made.err
+    done = call("analyze", "words", "--store", store)
+    assert (done.code, done.out) == (0, "")
+    assert "1 layers, 40 neurons left to analyse." in done.err
+    assert ask(store, "SELECT count(*) FROM neurons WHERE wd IS NOT NULL") == [(40,)]
+    again = call("analyze", "--store", store)
+    assert (again.code, again.err) == (0, "0 layers, 0 neurons left to analyse.\n")
+
+
+def test_the_same_ingest_again_says_so_and_loads_no_model(
+    words: list[str], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest.run, "load_model", None)
+    before = contents(store)
+    done = call(*words)
+    assert (done.code, done.out) == (0, f"{NAME}\n")
+    assert done.err == "gpt_neox@main: 2 layers are recorded already.\n"
+    assert call(*words, "--read-only").code == 0
+    assert contents(store) == before
+
+
+def test_equal_weights_are_recorded_once(
+    words: list[str], store: Path, models: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(models["gpt_neox"], tmp_path / "twin")
+    done = call("ingest", tmp_path / "twin", *words[2:])
+    assert (done.code, done.out) == (0, f"{NAME}\n")
+    assert f"twin@main has the weights of a recorded checkpoint: {NAME}." in done.err
+
+
+def test_the_command_of_a_job_can_be_typed_again(
+    words: list[str], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = [str(row[0]) for row in ask(store, "SELECT command FROM jobs ORDER BY id")]
+    assert commands[0].split()[:2] == ["negspace", "ingest"]
+    assert commands[1].split()[:2] == ["negspace", "analyze"]
+    monkeypatch.chdir(tmp_path)
+    typed = shlex.split(commands[0])[1:]
+    typed[typed.index("--store") + 1] = str(store)
+    done = call(*typed)
+    assert (done.code, done.err) == (0, "gpt_neox@main: 2 layers are recorded already.\n")
+
+
+def test_paths_in_the_command_of_a_job_are_whole(
+    models: dict[str, Path], text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(models["gpt_neox"], "a model")
+    shutil.copy(text, "t.txt")
+    sizes = ("--window-length", "128", "--windows", "20", "--pairs", "5", "--layers", "0")
+    assert call("ingest", "a model", "t.txt", *sizes).code == 0
+    ((command,),) = ask(Path("negspace-store"), "SELECT command FROM jobs")
+    here = Path.cwd()
+    assert shlex.split(str(command))[1:] == [
+        "ingest", str(here / "a model"), str(here / "t.txt"), "--window-length", "128",
+        "--windows", "20", "--layers", "0", "--pairs", "5", "--store",
+        str(here / "negspace-store"),
+    ]  # fmt: skip
+
+
+def test_a_dry_run_writes_nothing(words: list[str], store: Path, tmp_path: Path) -> None:
+    before, here = contents(store), files(tmp_path)
+    done = call(*words, "--dtype", "float32", "--dry-run")
+    assert (done.code, done.out) == (0, "")
+    assert "5,120 tokens to run" in done.err
+    (new := words.copy())[-1] = str(tmp_path / "none")
+    assert call(*new, "--dry-run").code == 0
+    for rest in (("analyze",), ("remove", "words"), ("gc",), ("upgrade",)):
+        assert call(*rest, "--dry-run", "--store", store).code == 0
+    assert contents(store) == before
+    assert files(tmp_path) == here
+
+
+def test_quiet_leaves_only_the_data(words: list[str], store: Path) -> None:
+    done = call(*words, "--dtype", "float32", "--quiet")
+    assert (done.code, done.out, done.err) == (0, f"{NAME}#2\n", "")
+    assert call("analyze", "--quiet", "--store", store).err == ""
+    assert call("gc", "--quiet", "--store", store).err == ""
+    done = call("verify", "--quiet", "--store", store)
+    assert (done.err, done.out.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    "rest", [("analyze",), ("gc",), ("remove", "words", "--yes"), ("demo",), ("ingest",)]
+)
+def test_read_only_refuses_what_writes(
+    rest: tuple[str, ...], words: list[str], store: Path
+) -> None:
+    before = contents(store)
+    new = [*words, "--dtype", "float32"]
+    done = call(*(new if rest == ("ingest",) else [*rest, "--store", store]), "--read-only")
+    assert (done.code, done.out) == (2, "")
+    assert done.error == "Error: --read-only: this command writes; leave the option out."
+    assert contents(store) == before
+
+
+# status
+
+
+def test_status(store: Path) -> None:
+    done = call("status", "--store", store)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"Store {store}\n\nModels\n")
+    parameters = make_model("gpt_neox").num_parameters()
+    (model,) = [line for line in done.out.splitlines() if line.startswith("gpt_neox  ")]
+    assert model.split() == ["gpt_neox", "gpt_neox", "2", "40", "gelu", str(parameters), "1"]
+    (recording,) = [line for line in done.out.splitlines() if line.startswith(NAME)]
+    assert recording.split()[:6] == [NAME, "float16", "5120", "2", "2", "2"]
+    assert [line.split()[1:5] for line in done.out.splitlines() if " negspace " in line] == [
+        ["analyze", "done", "80", "80"],
+        ["ingest", "done", "5120", "5120"],
+    ]
+    assert "negspace analyze --store" in done.out
+    last = call("status", "--jobs", "1", "--store", store).out
+    assert "negspace ingest" not in last
+
+
+def test_status_of_an_empty_store(tmp_path: Path) -> None:
+    create_store(tmp_path / "empty")
+    done = call("status", "--store", tmp_path / "empty")
+    assert done.code == 0
+    assert "negspace ingest MODEL CORPUS" in done.out
+    assert done.out.count("none yet") == 3
+    assert "Arrays 0 B" in done.out
+    assert call("verify", "--store", tmp_path / "empty").out.startswith("0 files checked")
+
+
+# sql
+
+STATEMENT = "SELECT layer, neuron, wd, reason FROM neuron_metrics WHERE neuron < 2"
+
+
+def test_sql_in_each_form(store: Path, tmp_path: Path) -> None:
+    expected = ask(store, STATEMENT)
+    assert len(expected) == 4
+    out = {
+        form: call("sql", STATEMENT, "--format", form, "--store", store)
+        for form in ("table", "csv", "json", "jsonl", "parquet")
+    }
+    assert {(done.code, done.err) for done in out.values()} == {(0, "")}
+    table = [line.split() for line in out["table"].out.splitlines()]
+    assert table[0] == ["layer", "neuron", "wd", "reason"]
+    assert [(int(a), int(b)) for a, b, *_ in table[2:]] == [row[:2] for row in expected]
+    rows = list(csv.reader(io.StringIO(out["csv"].out, newline="")))
+    assert [float(row[2]) for row in rows[1:]] == [row[2] for row in expected]
+    assert [tuple(row.values()) for row in json.loads(out["json"].out)] == expected
+    lines = out["jsonl"].out.splitlines()
+    assert [tuple(json.loads(line).values()) for line in lines] == expected
+    found = parquet.read_table(io.BytesIO(out["parquet"].data)).to_pylist()
+    assert [tuple(row.values()) for row in found] == expected
+
+
+def test_sql_from_stdin_and_into_a_file(store: Path) -> None:
+    done = call("sql", "-", "--format", "csv", "--store", store, stdin="SELECT 1 AS a")
+    assert done.out == "a\r\n1\r\n"
+    done = call("sql", "SELECT 2 AS a", "--format", "jsonl", "--out", "o.jsonl", "--store", store)
+    assert (done.code, done.out, Path("o.jsonl").read_text()) == (0, "", '{"a": 2}\n')
+
+
+def test_sql_says_what_it_left_out(store: Path) -> None:
+    words = ("sql", "SELECT neuron FROM neurons", "--format", "csv", "--store", store)
+    done = call(*words, "--limit", "3")
+    assert (done.out.count("\n"), done.err) == (
+        4, "3 rows shown, there are more: --limit 0 shows all.\n",
+    )  # fmt: skip
+    assert call(*words, "--limit", "0").out.count("\n") == 81
+
+
+def test_sql_explains_the_schema(store: Path) -> None:
+    done = call("sql", "--schema", "--store", store)
+    assert done.code == 0
+    assert "\nneuron_metrics: " in f"\n{done.out}"
+    one = call("sql", "--schema", "pairs", "--store", store).out
+    assert one.startswith("pairs: ")
+    assert "\n  position_1 " in one
+    wrong = call("sql", "--schema", "nothing", "--store", store)
+    assert wrong.code == 1
+    assert "no table or view 'nothing'" in wrong.error
+
+
+# verify
+
+
+def shard(store: Path, layer: int = 1, place: str = "preactivations/c/0/1") -> Path:
+    """The second block of an array."""
+    return store / "arrays" / "1" / f"layer.{layer}" / place
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[777] ^= 4
+    path.write_bytes(data)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_verify_finds_no_fault(store: Path) -> None:
+    ((total,),) = ask(store, "SELECT count(*) FROM blocks")
+    quick = call("verify", "--store", store)
+    assert (quick.code, quick.out) == (
+        0, f"{total} files checked (presence and size): no fault.\n",
+    )  # fmt: skip
+    full = call("verify", "words", "--full", "--store", store)
+    assert full.code == 0
+    assert full.out.startswith(f"{total} files checked (digests of ")
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence", "quick"),
+    [
+        (flip, "rows 0 to 63 are not what was written", False),
+        (truncate, "bytes, ", True),
+        (Path.unlink, "cannot be read: No such file or directory.", True),
+    ],
+)
+def test_verify_names_the_damage(
+    damage: Callable[[Path], None], sentence: str, quick: bool, store: Path
+) -> None:
+    path = shard(store)
+    damage(path)
+    full = call("verify", "--full", "--store", store)
+    assert full.code == 1
+    (line,) = full.out.splitlines()
+    assert line.startswith(f"{NAME} layer 1 preactivations block 1: {path}")
+    assert sentence in line
+    assert full.error.startswith("Error: 1 of ")
+    assert "`negspace remove` the recording and ingest it again." in full.error
+    short = call("verify", "--store", store)
+    assert (short.code, short.out) == ((1, full.out) if quick else (0, short.out))
+
+
+def test_verify_goes_on_after_a_fault(store: Path) -> None:
+    flip(shard(store, layer=0))
+    shard(store, layer=1, place="inputs/c/1/0").unlink()
+    done = call("verify", "--full", "--store", store)
+    assert [line.split(":")[0] for line in done.out.splitlines()] == [
+        f"{NAME} layer 0 preactivations block 1", f"{NAME} layer 1 inputs block 1",
+    ]  # fmt: skip
+
+
+# gc
+
+
+def make_debris(store: Path) -> set[Path]:
+    """Put debris of each kind into the store."""
+    arrays = store / "arrays"
+    home = arrays / "1" / "layer.0"
+    made = {
+        arrays / "7" / "layer.0" / "x": arrays / "7",
+        arrays / "note.txt": arrays / "note.txt",
+        arrays / "01" / "zarr.json": arrays / "01",
+        home / "preactivations" / "c" / "0" / "99": None,
+        home / "preactivations" / "c" / "0" / "1.partial": None,
+        home / "unknown" / "zarr.json": None,
+        arrays / "1" / "layer.9" / "zarr.json": None,
+    }
+    for path in made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"12345")
+    (home / "link").symlink_to(store / "store.json")
+    return {found or path for path, found in made.items()} | {home / "link"}
+
+
+def test_gc_removes_debris_and_nothing_else(store: Path) -> None:
+    before = contents(store)
+    debris = make_debris(store)
+    dry = call("gc", "--dry-run", "--store", store)
+    assert {Path(line.rpartition("  ")[0]) for line in dry.out.splitlines()} == debris
+    assert all(path.exists() for path in debris)
+    done = call("gc", "--store", store)
+    assert (done.code, done.out) == (0, dry.out)
+    assert done.error.startswith("8 files or folders, ")
+    assert not any(path.exists() for path in debris)
+    assert (store / "store.json").exists()
+    assert contents(store) == before
+    assert call("gc", "--store", store).error == "0 files or folders, 0 B, removed."
+    assert call("verify", "--full", "--store", store).code == 0
+
+
+# remove
+
+
+def test_remove_asks(store: Path) -> None:
+    before = contents(store)
+    no = call("remove", "words", "--store", store, stdin="n\n")
+    ((size,),) = ask(store, "SELECT sum(n_bytes) FROM blocks")
+    assert isinstance(size, int)
+    assert f"Remove {NAME}: 2 layers, {size / 1e6:.3g} MB? [y/N]: " in no.err
+    assert (no.code, no.out, no.error) == (1, "", no.error)
+    assert no.error.endswith("Nothing was removed.")
+    nobody = call("remove", "words", "--store", store)
+    assert nobody.code == 2
+    assert nobody.error.endswith("Nobody answered; --yes removes without asking.")
+    dry = call("remove", "words", "--dry-run", "--store", store)
+    assert dry.out == f"{NAME}: 2 layers, {size / 1e6:.3g} MB would be removed.\n"
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize(("options", "stdin"), [(("--yes",), ""), ((), "y\n")])
+def test_remove_leaves_nothing_of_the_recording(
+    options: tuple[str, ...], stdin: str, store: Path
+) -> None:
+    done = call("remove", NAME, *options, "--store", store, stdin=stdin)
+    assert (done.code, done.out) == (0, "")
+    assert f"Removed {NAME}: 2 layers" in done.error
+    assert list((store / "arrays").iterdir()) == []
+    for table in ("recordings", "recording_layers", "blocks", "neurons", "token_streams", "pairs"):
+        assert ask(store, f"SELECT count(*) FROM {table}") == [(0,)]
+    again = call("remove", NAME, "--yes", "--store", store)
+    assert again.code == 1
+    assert again.error.startswith(f"Error: The store has no recording '{NAME}'")
+
+
+# upgrade
+
+
+def set_revision(store: Path, revision: str) -> None:
+    with closing(sqlite3.connect(store / "negspace.sqlite")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        connection.commit()
+
+
+def test_upgrade_at_head(store: Path) -> None:
+    before = contents(store)
+    done = call("upgrade", "--store", store)
+    assert (done.code, done.err) == (0, f"The store's schema is {HEAD} already.\n")
+    assert contents(store) == before
+    assert not (store / "backups").exists()
+
+
+def test_upgrade_keeps_the_database_before_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_revision(store, "0000")
+    monkeypatch.setattr("store.schema.migrate", lambda database: set_revision(store, HEAD))
+    other = call("status", "--store", store)
+    assert (other.code, "run `negspace upgrade`" in other.error) == (1, True)
+    dry = call("upgrade", "--dry-run", "--store", store)
+    assert dry.err == f"The schema would go from 0000 to {HEAD}.\n"
+    assert not (store / "backups").exists()
+    done = call("upgrade", "--store", store)
+    assert done.code == 0
+    (copy,) = (store / "backups").iterdir()
+    assert done.err == (f"The schema went from 0000 to {HEAD}; the database before it is {copy}.\n")
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0000",)
+        assert connection.execute("SELECT count(*) FROM neurons").fetchone() == (80,)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert call("status", "--store", store).code == 0
+
+
+def test_upgrade_refuses_a_newer_store(store: Path) -> None:
+    set_revision(store, "9999")
+    for name in ("upgrade", "status"):
+        done = call(name, "--store", store)
+        assert done.code == 1
+        assert done.error == (
+            f"Error: The store's schema is 9999, this version of negspace knows up to {HEAD}: "
+            "install a newer negspace."
+        )
+
+
+# demo
+
+
+def test_demo_again_and_again(
+    tmp_path: Path, models: dict[str, Path], text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, topics = tmp_path / "demo store", read_topics()
+    size = DemoSize("demo-tiny", d_model=16, n_layers=2, n_heads=2, d_mlp=24, rate=1e-3)
+    plan = DemoPlan(sizes=(size,), steps=(0, 1), vocabulary=300, batch=2, warm_up=1)
+    monkeypatch.setattr(ingest.demo.make_demo, "__defaults__", (plan,))
+    monkeypatch.setattr(ingest.demo, "read_topics", lambda: topics[:30_000])
+    first = call("demo", "--store", store)
+    assert first.code == 0, first.err
+    assert "Neurons of highest WD in demo-tiny@step1/pydoc-topics" in first.out
+    assert f"negspace status --store '{store}'" in first.out
+    assert "demo-tiny: training steps 1 of 1" in first.err
+    before = contents(store)
+    again = call("demo", "--store", store)
+    assert (again.code, again.out) == (0, first.out)
+    assert again.err.count("2 layers are recorded already.") == 2
+    assert contents(store) == before
+    assert call("verify", "--full", "--store", store).code == 0
+    sizes = ("--window-length", "128", "--windows", "20", "--pairs", "5")
+    assert call("ingest", models["gpt_neox"], text, *sizes, "--store", store).code == 0
+    third = call("demo", "--store", store)
+    assert (third.code, third.out) == (0, first.out)

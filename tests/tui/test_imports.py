@@ -1,0 +1,57 @@
+"""What a command loads, in a fresh interpreter."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tui.main import COMMANDS
+
+HEAVY = (
+    "numpy", "torch", "transformers", "zarr", "sqlalchemy", "alembic", "pyarrow", "numba", "rich",
+    "textual",
+)  # fmt: skip
+SLOW = {"torch", "transformers", "zarr", "sqlalchemy"}
+PROGRAM = f"""
+import atexit, sys
+atexit.register(lambda: print([m for m in {HEAVY!r} if m in sys.modules]))
+from tui.main import main
+main()
+"""
+
+
+def loaded_by(*words: str | Path) -> set[str]:
+    """Return which of HEAVY a command has loaded when it ends well."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=True
+    )
+    names = done.stdout.splitlines()[-1]
+    return {name for name in HEAVY if repr(name) in names}
+
+
+def test_help_loads_nothing_heavy() -> None:
+    assert loaded_by("--help") == set()
+    assert loaded_by("--version") == set()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_loads_nothing_heavy(name: str) -> None:
+    assert loaded_by(name, "--help") == set()
+
+
+def test_sql_reads_without_a_library(analysed: Path) -> None:
+    assert loaded_by("sql", "SELECT 1", "--store", analysed) == set()
+    assert loaded_by("sql", "SELECT 1", "--format", "csv", "--store", analysed) == set()
+    assert loaded_by("sql", "--schema", "--store", analysed) == set()
+
+
+def test_parquet_is_seen_to_be_loaded(analysed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.parquet"
+    words = ("sql", "SELECT 1", "--format", "parquet", "--out", out, "--store", analysed)
+    assert loaded_by(*words) >= {"pyarrow"}
+
+
+@pytest.mark.parametrize("words", [("status",), ("verify",), ("gc", "--dry-run")])
+def test_reading_commands_load_nothing_slow(words: tuple[str, ...], analysed: Path) -> None:
+    assert loaded_by(*words, "--store", analysed) & SLOW == set()

@@ -1,0 +1,95 @@
+"""The display of progress fits the terminal and leaves stdout alone."""
+
+import io
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from tests.tui.calling import NEGSPACE
+from tui import progress
+from tui.progress import Lines, fit_label, show_progress
+
+LONG = "a-model-with-a-very-long-name-[red]-[/b]-as-people-write-them@step1000/wikitext-103: tokens"
+
+
+@given(st.text("aé日[]/", max_size=90), st.integers(1, 10**10), st.integers(40, 200))
+def test_a_label_keeps_its_end_and_fits(label: str, total: int, width: int) -> None:
+    fitted = fit_label(label, total, width)
+    assert fitted == label or label.endswith(fitted.removeprefix("…"))
+    room = width - 20 - 2 * len(str(total)) - 1 - 13 - 7 - 4
+    assert cell_len(fitted) <= max(12, room)
+    if cell_len(label) <= room:
+        assert fitted == label
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_bars_of_long_names_show_rate_and_time_left(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setattr(
+        progress, "Console", lambda **_: Console(file=screen, width=width, force_terminal=True)
+    )
+    monkeypatch.setenv("TERM", "xterm")
+    with show_progress(quiet=False) as show:
+        for done in (0, 200_000, 400_000, 643_072):
+            show(LONG, done, 643_072)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    last = plain.rstrip().splitlines()[-1]
+    assert len(last) <= width
+    assert "wikitext-103: tokens"[-15:] in last
+    assert "643072/643072" in last
+    assert "/s" in last
+    assert "0:00:00" in last
+
+
+def test_lines_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 6.0, 7.0, 12.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    pipe = io.StringIO()
+    monkeypatch.setattr("sys.stderr", pipe)
+    show = Lines(_last=0.0)
+    for done in (0, 10, 60, 70, 120):
+        show("m\x1b: tokens", done, 120)
+    monkeypatch.undo()
+    assert pipe.getvalue() == (
+        "m\\x1b: tokens 60 of 120, 10/s, 6 s left\nm\\x1b: tokens 120 of 120\n"
+    )
+
+
+def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with show_progress(quiet=True) as show:
+        show("m: tokens", 120, 120)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_data_goes_to_stdout_while_a_bar_is_on_the_terminal(analysed: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(analysed, tmp_path / "store")
+    (store / "arrays/1/layer.0/preactivations/c/0/0").unlink()
+    screen, terminal = os.openpty()
+    with (tmp_path / "faults.txt").open("w") as out:
+        done = subprocess.run(
+            [NEGSPACE, "verify", "--store", store], stdout=out, stderr=terminal, check=False
+        )
+    os.close(terminal)
+    shown = os.read(screen, 65536).decode()
+    os.close(screen)
+    assert done.returncode == 1
+    (line,) = (tmp_path / "faults.txt").read_text().splitlines()
+    assert line.startswith("gpt_neox@main/words layer 0 preactivations block 0: ")
+    assert "verify: files" in shown
+    assert "layer 0 preactivations" not in shown
