@@ -115,7 +115,7 @@ def show_progress(*, quiet: bool) -> Iterator[Progress]:
             RateColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            # rich would write to stderr what goes to stdout, even to a file.
-            redirect_stdout=sys.stdout.isatty(),
+            # Data goes to stdout, which rich would send to stderr.
+            redirect_stdout=False,
         ) as display:
             yield Bar(display)

@@ -2,19 +2,24 @@
 
 import io
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
 from tests.models import unsynced
+from tests.torture.contents import read_arrays, read_tables
 from tui.diagnostics import guarded
 from tui.main import negspace
 from tui.settings_files import read_settings_files
 
 NEGSPACE = Path(sys.executable).with_name("negspace")
 SECONDS = 60
+NAME = "gpt_neox@main/words"
+"""The recording of the store that the tests share."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +68,15 @@ def call_fresh(*words: str | Path, cwd: Path) -> Outcome:
         [NEGSPACE, *words], capture_output=True, text=True, cwd=cwd, timeout=SECONDS, check=False
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def ask(store: Path, statement: str) -> list[tuple[object, ...]]:
+    """The rows of a statement."""
+    with closing(sqlite3.connect(store / "negspace.sqlite")) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def contents(store: Path) -> object:
+    """All that is in a store."""
+    jobs = ask(store, "SELECT * FROM jobs")
+    return read_tables(store / "negspace.sqlite"), read_arrays(store), jobs

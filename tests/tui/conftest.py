@@ -1,6 +1,7 @@
 """Each test runs in an empty folder, without the user's settings; slow things are made once."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,3 +37,9 @@ def analysed(models: dict[str, Path], text: Path, tmp_path_factory: pytest.TempP
         done = call(*words, "--store", store)
         assert done.code == 0, done.err
     return store
+
+
+@pytest.fixture
+def store(analysed: Path, tmp_path: Path) -> Path:
+    """A copy of the analysed store."""
+    return Path(shutil.copytree(analysed, tmp_path / "store"))

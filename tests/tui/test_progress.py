@@ -30,6 +30,11 @@ def test_a_label_keeps_its_end_and_fits(label: str, total: int, width: int) -> N
         assert fitted == label
 
 
+def plain(text: str) -> str:
+    """What a terminal is sent, without colours and movements."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -48,8 +53,7 @@ def test_bars_of_long_names_show_rate_and_time_left(
     with show_progress(quiet=False) as show:
         for done in (0, 200_000, 400_000, 643_072):
             show(LONG, done, 643_072)
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
-    last = plain.rstrip().splitlines()[-1]
+    last = plain(screen.getvalue()).rstrip().splitlines()[-1]
     assert len(last) <= width
     assert "wikitext-103: tokens"[-15:] in last
     assert "643072/643072" in last
@@ -77,19 +81,20 @@ def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-def test_data_goes_to_stdout_while_a_bar_is_on_the_terminal(analysed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("both", [False, True])
+def test_faults_are_whole_lines_below_the_bar(both: bool, analysed: Path, tmp_path: Path) -> None:
     store = shutil.copytree(analysed, tmp_path / "store")
     (store / "arrays/1/layer.0/preactivations/c/0/0").unlink()
     screen, terminal = os.openpty()
-    with (tmp_path / "faults.txt").open("w") as out:
-        done = subprocess.run(
-            [NEGSPACE, "verify", "--store", store], stdout=out, stderr=terminal, check=False
-        )
+    with (tmp_path / "out").open("w") as out:
+        stdout = terminal if both else out.fileno()
+        words = [str(NEGSPACE), "verify", "--store", str(store)]
+        done = subprocess.run(words, stdout=stdout, stderr=terminal, check=False)
     os.close(terminal)
-    shown = os.read(screen, 65536).decode()
+    shown = plain(os.read(screen, 65536).decode()).replace("\r\n", "\n")
     os.close(screen)
     assert done.returncode == 1
-    (line,) = (tmp_path / "faults.txt").read_text().splitlines()
-    assert line.startswith("gpt_neox@main/words layer 0 preactivations block 0: ")
-    assert "verify: files" in shown
-    assert "layer 0 preactivations" not in shown
+    line = "\ngpt_neox@main/words layer 0 preactivations block 0: "
+    assert (line in shown) is both
+    assert (line in "\n" + (tmp_path / "out").read_text()) is not both
+    assert shown.rindex("verify: files") < shown.rindex(line if both else "Error: ")

@@ -24,19 +24,22 @@ def command(context: Context, recordings: tuple[str, ...], full: bool) -> None:
     store = context.open()
     named = [find_recording(store.database, name) for name in recordings]
     rows = named or list_recordings(store.database)
-    total, faults, done, checked = count_files(store.database, rows), 0, 0, 0
+    total, done, checked = count_files(store.database, rows), 0, 0
+    faults: list[str] = []
     with context.progress() as progress:
         for file in verify_files(store, rows, full=full):
             done, checked = done + 1, checked + file.n_bytes
             progress("verify: files", done, total)
             if file.fault:
-                faults += 1
                 place = f"layer {file.layer} {file.array_name} block {file.block}"
-                click.echo(printable(f"{file.recording} {place}: {file.fault}"))
+                faults.append(printable(f"{file.recording} {place}: {file.fault}"))
+    # Written when the bar is gone, which would tear lines on a terminal.
+    for fault in faults:
+        click.echo(fault)
     if faults:
         raise DamageError(
-            f"{faults} of {total} files are damaged; `negspace remove` the recording and ingest it "
-            "again."
+            f"{len(faults)} of {total} files are damaged; `negspace remove` the recording and "
+            "ingest it again."
         )
     what = f"digests of {checked:,} bytes" if full else "presence and size"
     click.echo(f"{total} files checked ({what}): no fault.")
