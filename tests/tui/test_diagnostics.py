@@ -99,7 +99,8 @@ def test_others_stay_out_of_a_running_ingest(
         running.send(signal.SIGCONT)
         running.send(signal.SIGINT)
         assert running.end().code == 130
-    assert call("gc", "--store", store).out.startswith(str(unknown))
+    # The interrupt may have left a block's file, too.
+    assert str(unknown) in call("gc", "--store", store).out
 
 
 def test_a_killed_ingest_is_shown_as_lost(running: Forked) -> None:
