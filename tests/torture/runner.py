@@ -43,6 +43,7 @@ def run(argv: list[str], kill_after: float | None) -> tuple[int, float]:
         run_child(argv)
     if kill_after is not None:
         time.sleep(kill_after)
+        # Not waited for yet, so the id is the child's even where it has ended.
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status), time.monotonic() - start
