@@ -2,8 +2,7 @@
 
 Proof: on sampled rows of every block, W x + b must equal the hooked output within
 eps (|W||x| + |b|), before any rounding; eps is that of the coarser of model and storage dtype, and
-no less than what a float32 sum of d_model terms may be off. It is never
-finer than d_model times float32's, which bounds what adding up d_model products rounds away.
+never finer than d_model times float32's, which bounds what adding up d_model products rounds away.
 """
 
 from dataclasses import dataclass

@@ -1,217 +1,185 @@
-r"""Texts as they are read from files: rows, the text they join to, and where documents begin.
+r"""Texts by name: where they come from, what they are called, and where documents begin.
 
 The text of a corpus is its rows joined by an empty line (METHODS 2). A document is a row, or an
-article where the rows are WikiText's. A byte-order mark at a file's start is no text and dropped;
-newlines stay as they are.
+article where the rows are WikiText's. What the kinds of files mean is decided in `reading`.
 """
 
-import codecs
-import hashlib
-import json
+import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise
+from io import BufferedIOBase
 from pathlib import Path
+from typing import cast
 
-import pyarrow as pa
-from pyarrow import parquet
-
+from ingest.chats import MESSAGES
+from ingest.hub import is_dataset_name, read_dataset
+from ingest.reading import Reading, endings, read_file, read_text, split_endings
+from ingest.rows import SEPARATOR, Rows
 from store.errors import InputError, NotFoundError
 
-SEPARATOR = "\n\n"
+STANDARD_INPUT = "-"
 _HEADING = re.compile(" = [^=].* =")
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text by name, with the rows it came in; `source` is where it was read from."""
+    """A text by name, with the rows it came in; `source` is where it was read from.
+
+    Where `chat` is true, a row is a chat as `chats.pack_messages` writes it, and text and hash are
+    of that, because what a tokenizer makes of it differs from model to model.
+    """
 
     name: str
     source: str
-    rows: tuple[str, ...]
+    rows: Sequence[str]
+    chat: bool = False
 
-    @cached_property
+    @property
     def text(self) -> str:
-        """The rows joined by an empty line."""
+        """The rows joined by an empty line, put together anew each time."""
         return SEPARATOR.join(self.rows)
+
+    @property
+    def n_characters(self) -> int:
+        """The length of the text in characters."""
+        return self.packed.n_characters
 
     @cached_property
     def text_hash(self) -> str:
         """The sha256 in hex of the text's UTF-8."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return self.packed.hash()
 
     @cached_property
-    def document_starts(self) -> tuple[int, ...]:
-        """Where in `text` each document begins, in characters, ascending; the first is 0."""
-        lengths = (len(row) + len(SEPARATOR) for row in self.rows)
-        row_starts = list(accumulate(lengths, initial=0))[:-1]
-        if not _is_wikitext(self.rows):
-            return tuple(row_starts)
+    def packed(self) -> Rows:
+        """The rows as UTF-8."""
+        return self.rows if isinstance(self.rows, Rows) else Rows(self.rows)
+
+    def documents(self) -> Iterator[range]:
+        """Yield the rows of each document; nothing is read before it is asked for."""
+        first = 0
+        for row in self._first_rows():
+            yield range(first, row)
+            first = row
+        yield range(first, len(self.packed))
+
+    def read(self, rows: range) -> Iterator[str]:
+        """Yield the text of adjoining rows in chunks, with the empty lines between them."""
+        for row in rows:
+            if row > rows.start:
+                yield SEPARATOR
+            yield from self.packed.read(row)
+
+    def _first_rows(self) -> Iterator[int]:
+        """Yield the first row of each document but the first."""
+        if self.chat or not _is_wikitext(self.packed):
+            return iter(range(1, len(self.packed)))
         # What stands before the first heading goes with the first article.
-        return (0, *(row_starts[row] for row in _article_rows(self.rows)[1:]))
-
-    @cached_property
-    def documents(self) -> tuple[str, ...]:
-        """The text of each document, without the empty line that parts it from the next."""
-        ends = (*(start - len(SEPARATOR) for start in self.document_starts[1:]), len(self.text))
-        return tuple(
-            self.text[start:end] for start, end in zip(self.document_starts, ends, strict=True)
-        )
+        articles = _article_rows(self.packed)
+        next(articles, None)
+        return articles
 
 
 def read_corpus(source: str) -> Corpus:
-    """Read a .txt (one row), .jsonl or .parquet file (a row for each line or row, under `text`).
+    """Read a file of text, a folder of them, or standard input (`-`, as a .txt file).
 
     Raises NotFoundError where there is no such file, InputError where it holds no usable text.
     """
-    path = _existing_file(source)
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{source!r} is not a text negspace can read; give {_endings()}.")
-    try:
-        rows = reader(path)
-    except OSError as error:
-        raise InputError(f"{source!r} cannot be read: {error.strerror or error}.") from error
-    if not any(row.strip() for row in rows):
-        raise InputError(f"{source!r} holds no text; give a file with some.")
-    return Corpus(path.stem, str(path.resolve()), tuple(rows))
+    if source == STANDARD_INPUT:
+        return _read_standard_input()
+    if is_dataset_name(source):
+        return _with_text(Corpus(*read_dataset(source)))
+    path = _existing_path(source)
+    reading = Reading()
+    for file in _files_below(path, source) if path.is_dir() else [_known_file(path, source)]:
+        read_file(file, reading)
+    stem = path.resolve().name if path.is_dir() else split_endings(path.name)[0]
+    return _with_text(Corpus(stem, str(path.resolve()), reading.rows, reading.key == MESSAGES))
 
 
-def _existing_file(source: str) -> Path:
+def _read_standard_input() -> Corpus:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError(
+            "'-' reads the text from standard input, which is a terminal; pipe one in: "
+            "cat a.txt | negspace ingest MODEL -"
+        )
+    reading = Reading()
+    read_text(cast("BufferedIOBase", sys.stdin.buffer), reading, "standard input")
+    if not reading.rows.has_text():
+        raise InputError(
+            "'-' reads the text from standard input, which holds none; pipe one in: "
+            "cat a.txt | negspace ingest MODEL -"
+        )
+    return Corpus("stdin", "standard input", reading.rows)
+
+
+def _with_text(corpus: Corpus) -> Corpus:
+    if not corpus.packed.has_text():
+        raise InputError(f"{corpus.source!r} holds no text; give a file with some.")
+    return corpus
+
+
+def _existing_path(source: str) -> Path:
     path = Path(source)
     try:
-        found, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
+        found, usable = path.exists(), path.is_dir() or path.is_file()
     except OSError as error:
         raise InputError(f"{source!r} cannot be read: {error.strerror}.") from error
-    if not found:
-        raise NotFoundError(f"There is no file {source!r}; give the path of {_endings()}.")
-    if is_folder:
-        raise InputError(f"{source!r} is a folder; give the path of {_endings()} in it.")
-    if not is_file:
-        raise InputError(f"{source!r} is not a regular file; give the path of {_endings()}.")
+    # The empty path would be the current folder.
+    if not source or not found:
+        raise NotFoundError(f"There is no file {source!r}; give the path of {endings()}.")
+    if not usable:
+        raise InputError(f"{source!r} is not a regular file; give the path of {endings()}.")
     return path
 
 
-def _endings() -> str:
-    return "a .txt, .jsonl or .parquet file"
+def _known_file(path: Path, source: str) -> Path:
+    if not split_endings(path.name)[1]:
+        raise InputError(f"{source!r} is not a text negspace can read; give {endings()}.")
+    return path
 
 
-def _read_txt(path: Path) -> list[str]:
-    return [_decode(path.read_bytes(), str(path))]
-
-
-def _read_jsonl(path: Path) -> list[str]:
-    # Only \n ends a line: JSON may hold the other line separators inside a string.
-    lines = _decode(path.read_bytes(), str(path)).split("\n")
-    numbered = enumerate(lines, start=1)
-    return [_json_text(line, f"{path}, line {n}") for n, line in numbered if line.strip()]
-
-
-def _json_text(line: str, place: str) -> str:
-    try:
-        value = json.loads(line)
-    except json.JSONDecodeError as error:
-        reason = f"{error.msg} at column {error.colno}"
-        raise InputError(f"{place} is not JSON ({reason}); write one object a line.") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{place} is not JSON that can be read ({error}).") from error
-    if not isinstance(value, dict):
-        raise InputError(f'{place} is not a JSON object; write {{"text": "..."}} on each line.')
-    if "text" not in value:
-        raise InputError(f"{place} has no key 'text'; {_listed('keys', list(value))}.")
-    return _checked_text(value["text"], place)
-
-
-def _checked_text(text: object, place: str) -> str:
-    if not isinstance(text, str):
-        kind = "null" if text is None else type(text).__name__
-        raise InputError(f"{place}: 'text' is {kind}, not a string; leave such rows out.")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
+def _files_below(folder: Path, source: str) -> list[Path]:
+    """Return all files of known kinds below a folder, sorted; names with a dot first are hidden."""
+    found: list[Path] = []
+    for root, folders, names in os.walk(folder, onerror=_refuse_folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(root, name) for name in names if not name.startswith(".")]
+    known = [file for file in found if split_endings(file.name)[1] and file.is_file()]
+    if not known:
         raise InputError(
-            f"{place}: 'text' has half of a surrogate pair at character {error.start}, which no "
-            "tokenizer can read; write the whole character."
-        ) from error
-    return text
+            f"{source!r} has no text among its {len(found)} files; give a folder with {endings()}."
+        )
+    return sorted(known)
 
 
-def _read_parquet(path: Path) -> list[str]:
-    try:
-        with parquet.ParquetFile(path) as file:
-            return _parquet_texts(file, str(path))
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(
-            f"{path} is not a whole parquet file ({reason}); fetch or write it again."
-        ) from error
+def _refuse_folder(error: OSError) -> None:
+    raise InputError(f"{str(error.filename)!r} cannot be read: {error.strerror}.") from error
 
 
-def _parquet_texts(file: parquet.ParquetFile, place: str) -> list[str]:
-    schema = file.schema_arrow
-    if "text" not in schema.names:
-        raise InputError(f"{place} has no column 'text'; {_listed('columns', schema.names)}.")
-    if schema.names.count("text") > 1:
-        raise InputError(f"{place} has more than one column 'text'; keep one.")
-    kind = schema.field("text").type
-    if not _holds_strings(kind):
-        raise InputError(f"{place}: the column 'text' holds {kind}, not strings.")
-    column = file.read(columns=["text"]).column("text")
-    return [_parquet_text(value, f"{place}, row {n}") for n, value in enumerate(column, start=1)]
+def _is_wikitext(rows: Rows) -> bool:
+    for row in range(len(rows)):
+        chunks = rows.read(row)
+        if any(chunk.strip() for chunk in chunks):
+            return _is_heading(rows, row)
+    return False
 
 
-def _holds_strings(kind: pa.DataType) -> bool:
-    inner = kind.value_type if isinstance(kind, pa.DictionaryType) else kind
-    return pa.types.is_string(inner) or pa.types.is_large_string(inner)
+def _is_heading(rows: Rows, row: int) -> bool:
+    r"""Whether a row, without its `\n` and last space, is the heading of an article."""
+    # Most rows are none, and some are a whole file, so that reading their start alone is worth it.
+    if not next(rows.read(row)).startswith(" = "):
+        return False
+    return _HEADING.fullmatch(rows[row].removesuffix("\n").removesuffix(" ")) is not None
 
 
-def _parquet_text(value: "pa.Scalar[pa.DataType]", place: str) -> str:
-    try:
-        return _checked_text(value.as_py(), place)
-    except UnicodeDecodeError as error:
-        raise _not_utf8(place, error.start) from error
-
-
-def _decode(data: bytes, place: str) -> str:
-    mark = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
-    try:
-        return data[mark:].decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _not_utf8(place, mark + error.start) from error
-
-
-def _not_utf8(place: str, offset: int) -> InputError:
-    return InputError(f"{place} is not UTF-8 at byte {offset}; save it as UTF-8.")
-
-
-def _listed(what: str, names: list[str]) -> str:
-    shown = [repr(name) for name in names[:10]] + ["..."] * (len(names) > 10)
-    return f"its {what} are {', '.join(shown)}" if names else f"it has no {what}"
-
-
-def _is_wikitext(rows: tuple[str, ...]) -> bool:
-    return _is_heading(next((row for row in rows if row.strip()), ""))
-
-
-def _is_heading(row: str) -> bool:
-    r"""Whether the row, without its `\n` and last space, is the heading of an article."""
-    return _HEADING.fullmatch(row.removesuffix("\n").removesuffix(" ")) is not None
-
-
-def _article_rows(rows: tuple[str, ...]) -> list[int]:
-    """Return the rows that are headings with an empty row or the text's edge on both sides."""
-    edged = ["", *rows, ""]
-    return [
-        row
-        for row, ((before, heading), (_, after)) in enumerate(pairwise(pairwise(edged)))
-        if _is_heading(heading) and not before.strip() and not after.strip()
-    ]
-
-
-_READERS: dict[str, Callable[[Path], list[str]]] = {
-    ".txt": _read_txt,
-    ".jsonl": _read_jsonl,
-    ".parquet": _read_parquet,
-}
+def _article_rows(rows: Rows) -> Iterator[int]:
+    """Yield the rows that are headings with an empty row or the text's edge on both sides."""
+    last = len(rows) - 1
+    for row in range(len(rows)):
+        if _is_heading(rows, row) and not (
+            (row and rows[row - 1].strip()) or (row < last and rows[row + 1].strip())
+        ):
+            yield row

@@ -1,5 +1,6 @@
 """How long an ingest will take and how much disk it needs, said before it starts."""
 
+import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ from store.errors import InputError
 _PROBE, _PROBES = 512, 20
 _DISK_RATE = 400e6
 """Bytes a second that a plain disk writes durably; the forward pass nearly always takes longer."""
+_FILE_SECONDS = 0.004
+"""To make one file durable."""
+_START_SECONDS = 2.0
+"""To hash, load and set up a checkpoint."""
+_LOOKED_UP = re.compile(r"embed|\bwte\b|\bwpe\b")
 MARGIN = 64 * 2**20
 """Bytes beside the arrays: weights, tables, the write-ahead log."""
 
@@ -29,10 +35,14 @@ def estimate(plan: IngestPlan, folder: Path) -> Estimate:
     """Return the estimate for a plan whose store lies, or will lie, in `folder`.
 
     Time is 2 operations for each weight and token at the rate of a small matrix product measured
-    now, and the writing; it leaves out attention, so long windows take longer.
+    now, the writing, and a start for each checkpoint; it leaves out attention, so long windows
+    take longer, and the hub's download.
     """
     operations = sum(2 * _weights(c) * c.n_tokens for c in plan.todo)
     seconds = operations / _measure_rate() + plan.n_bytes / _DISK_RATE
+    for part in plan.todo:
+        n_files = sum(2 * len(blocks) + 4 for blocks in part.missing.values())
+        seconds += _START_SECONDS + n_files * _FILE_SECONDS
     while not folder.exists():
         folder = folder.parent
     return Estimate(seconds, plan.n_bytes, shutil.disk_usage(folder).free)
@@ -49,7 +59,7 @@ def check_disk(found: Estimate, folder: Path) -> None:
 
 def _weights(plan: CheckpointPlan) -> int:
     # An embedding is looked up, not multiplied; the head is not run.
-    return count_parameters([t for t in plan.tensors if "embed" not in t.name])
+    return count_parameters([t for t in plan.tensors if not _LOOKED_UP.search(t.name)])
 
 
 def _measure_rate() -> float:

@@ -1,33 +1,42 @@
 """The model families: where each keeps its projections, and what its config calls things.
 
-A family is one declarative entry; a new one needs no other code (METHODS 1).
+A family is one declarative entry; a new one needs no other code (METHODS 1). A model of another
+family is recorded by the path of its projection (`--module`).
 """
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store.errors import InputError, NotFoundError
+from ingest.configs import load_config, read_kind
+from store.errors import InputError
 from store.records import ModelFacts
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PretrainedConfig
 
+LAYER = "{layer}"
+"""Stands for the layer's number in the path of a projection."""
+EXAMPLE = "transformer.h.{layer}.mlp.c_fc"
+
 
 @dataclass(frozen=True)
 class Family:
     """One architecture.
 
-    `layers` is the path of the list of layers in the causal language model, `projections` that of
-    each branch's projection in a layer, `parallel` the config's flag for a parallel residual.
+    `projections` maps each branch to the path of its projection in the causal language model, with
+    {layer} for the layer. `d_mlp` and `activation` are the config's names for them; where the
+    config leaves `d_mlp` empty it is `times` the width of the model. `parallel` says whether the
+    residual is parallel, or names the config's flag for it.
     """
 
-    layers: str
-    projections: dict[str, str]
-    parallel: str | None = None
+    projections: Mapping[str, str]
+    d_mlp: str = "intermediate_size"
+    times: int | None = None
     activation: str = "hidden_act"
+    parallel: str | bool = False
 
     @property
     def gated(self) -> bool:
@@ -35,74 +44,121 @@ class Family:
         return "up" in self.projections
 
 
-_GATED = {"gate": "mlp.gate_proj", "up": "mlp.up_proj"}
-_LLAMA = Family("model.layers", _GATED)
+_LLAMA = Family(
+    {"gate": "model.layers.{layer}.mlp.gate_proj", "up": "model.layers.{layer}.mlp.up_proj"}
+)
+_GEMMA = Family(_LLAMA.projections, activation="hidden_activation")
 FAMILIES: dict[str, Family] = {
     "gpt_neox": Family(
-        "gpt_neox.layers", {"gate": "mlp.dense_h_to_4h"}, parallel="use_parallel_residual"
+        {"gate": "gpt_neox.layers.{layer}.mlp.dense_h_to_4h"}, parallel="use_parallel_residual"
     ),
+    "opt": Family(
+        {"gate": "model.decoder.layers.{layer}.fc1"},
+        d_mlp="ffn_dim",
+        activation="activation_function",
+    ),
+    "gpt2": Family(
+        {"gate": "transformer.h.{layer}.mlp.c_fc"},
+        d_mlp="n_inner",
+        times=4,
+        activation="activation_function",
+    ),
+    "gptj": Family(
+        {"gate": "transformer.h.{layer}.mlp.fc_in"},
+        d_mlp="n_inner",
+        times=4,
+        activation="activation_function",
+        parallel=True,
+    ),
+    "phi": Family({"gate": "model.layers.{layer}.mlp.fc1"}, parallel=True),
     "llama": _LLAMA,
     "mistral": _LLAMA,
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
+    "olmo2": _LLAMA,
+    "gemma2": _GEMMA,
+    "gemma3_text": _GEMMA,
 }
 """By the config's `model_type`."""
 
 
-def read_model_facts(folder: Path, name: str, source: str) -> ModelFacts:
+def read_model_facts(folder: Path, name: str, source: str, module: str | None = None) -> ModelFacts:
     """Return what the config in `folder` says of the model, without loading weights.
 
-    Raises NotFoundError without a config, InputError for one that is broken or of no known family.
+    With `module`, the path of the projection, sizes come from the modules themselves. Raises
+    NotFoundError without a config; InputError for one that is broken, of no known family or of an
+    architecture that cannot be recorded, and for a `module` that does not fit.
     """
-    family, config = find_family(folder), _load_config(folder)
+    family, config = find_family(folder, module), load_config(folder)
+    if module is not None:
+        from ingest.modules import read_module_facts
+
+        return read_module_facts(config, folder, module, name, source)
     try:
-        return ModelFacts(
-            name=name,
-            source=source,
-            family=config.model_type,
-            n_layers=int(config.num_hidden_layers),
-            d_model=int(config.hidden_size),
-            d_mlp=int(config.intermediate_size),
-            activation=str(getattr(config, family.activation)),
-            gated=family.gated,
-            parallel_residual=bool(family.parallel and getattr(config, family.parallel)),
-            max_positions=int(config.max_position_embeddings),
-        )
+        return _read_facts(family, config, name, source)
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{folder / 'config.json'} lacks what a model needs: {error}.") from error
 
 
-def find_family(folder: Path) -> Family:
-    """Return the family of the model in `folder`."""
-    path = folder / "config.json"
-    try:
-        kind = str(json.loads(path.read_text(encoding="utf-8"))["model_type"])
-    except FileNotFoundError:
-        raise NotFoundError(f"There is no config.json in {folder}.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a model's config: {error!r}.") from error
+def _read_facts(family: Family, config: "PretrainedConfig", name: str, source: str) -> ModelFacts:
+    d_model, d_mlp, parallel = config.hidden_size, getattr(config, family.d_mlp), family.parallel
+    if d_mlp is None and family.times is not None:
+        d_mlp = family.times * d_model
+    return ModelFacts(
+        name=name,
+        source=source,
+        family=config.model_type,
+        n_layers=int(config.num_hidden_layers),
+        d_model=int(d_model),
+        d_mlp=int(d_mlp),
+        activation=str(getattr(config, family.activation)),
+        gated=family.gated,
+        parallel_residual=bool(
+            getattr(config, parallel) if isinstance(parallel, str) else parallel
+        ),
+        max_positions=int(config.max_position_embeddings),
+    )
+
+
+def find_family(folder: Path, module: str | None = None) -> Family:
+    """Return the family of the model in `folder`, or the one-off that `module` describes.
+
+    Raises as `read_model_facts` does.
+    """
+    kind = read_kind(folder)
+    if module is not None:
+        return _one_off(module)
     if kind not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        raise InputError(f"{path} has the model type {kind!r}; negspace knows {known}.")
+        raise InputError(
+            f"{folder / 'config.json'} has the model type {kind!r}; negspace knows "
+            f"{', '.join(FAMILIES)}. Name its up-projection by --module, as in --module "
+            f"'{EXAMPLE}', or add its family as docs/families.md shows."
+        )
     return FAMILIES[kind]
 
 
-def _load_config(folder: Path) -> "PretrainedConfig":
-    # transformers takes a second to load, and fills in what a config leaves out.
-    from transformers import AutoConfig
+def _one_off(module: str) -> Family:
+    if module.count(LAYER) != 1:
+        raise InputError(
+            f"--module {module!r} has {LAYER} {module.count(LAYER)} times; write it once, where "
+            f"the layer's number stands, as in '{EXAMPLE}'."
+        )
+    return Family({"gate": module})
 
-    try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # transformers raises many kinds, all about this one file
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{folder / 'config.json'} cannot be used: {reason}") from error
-    return config
+
+def projection_path(family: Family, branch: str, layer: int) -> str:
+    """Return the path of the projection's module in a layer."""
+    return family.projections[branch].replace(LAYER, str(layer))
 
 
 def find_projections(
     model: "nn.Module", family: Family, branch: str, layers: tuple[int, ...]
 ) -> dict[int, "nn.Module"]:
-    """Return the projection's module in each of the layers."""
-    blocks = list(model.get_submodule(family.layers).children())
-    path = family.projections[branch]
-    return {layer: blocks[layer].get_submodule(path) for layer in layers}
+    """Return the projection's module in each of the layers; InputError where one is not there."""
+    try:
+        return {n: model.get_submodule(projection_path(family, branch, n)) for n in layers}
+    except AttributeError as error:
+        raise InputError(
+            f"The model is not built as its family says: {error}. Name its up-projection by "
+            f"--module, as in --module '{EXAMPLE}'."
+        ) from error

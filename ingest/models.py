@@ -47,7 +47,7 @@ def load_model(folder: Path, dtype: str) -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM
 
     try:
-        with _quiet():
+        with quiet():
             found: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=getattr(torch, dtype),
@@ -66,7 +66,7 @@ def load_model(folder: Path, dtype: str) -> "PreTrainedModel":
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' own bars and notes off the screen for the block."""
     from transformers.utils import logging
 

@@ -11,9 +11,10 @@ import torch
 
 from ingest.blocks import LayerBlock, Projection, convert
 from ingest.capture import capture
-from ingest.families import Family, find_projections
+from ingest.families import Family, find_projections, projection_path
+from ingest.modules import weight_matrix
 from ingest.streams import Ints
-from store.errors import SelfCheckError
+from store.errors import InputError, SelfCheckError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -29,15 +30,20 @@ class Sink(Protocol):
 def find_weights(
     model: "PreTrainedModel", family: Family, branch: str, layers: tuple[int, ...]
 ) -> dict[int, Projection]:
-    """Return the projections' weights in each of the layers, as the model uses them."""
-    modules = find_projections(model, family, branch, layers)
+    """Return the projections' weights in each of the layers, as the model uses them.
+
+    Raises InputError for a module whose weight is not one matrix.
+    """
     weights = {}
-    for layer, module in modules.items():
-        parameters = dict(module.named_parameters(recurse=False))
-        bias = parameters.get("bias")
-        weights[layer] = Projection(
-            layer, parameters["weight"].detach(), None if bias is None else bias.detach()
-        )
+    for layer, module in find_projections(model, family, branch, layers).items():
+        weight = weight_matrix(module)
+        if weight is None:
+            raise InputError(
+                f"{projection_path(family, branch, layer)} is a {type(module).__name__}, not a "
+                "projection; this model cannot be recorded as its family says."
+            )
+        bias = dict(module.named_parameters(recurse=False)).get("bias")
+        weights[layer] = Projection(layer, weight, None if bias is None else bias.detach())
     return weights
 
 

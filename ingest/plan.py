@@ -1,6 +1,7 @@
 """What an ingest will do, before it does anything: checked input, work left, bytes.
 
-Planning reads configs, tokenizers, the text and the ledger; it loads no weights and writes nothing.
+Planning reads configs, tokenizers, the text and the ledger; it loads no weights and writes nothing
+but what it reads of the hub into the hub's cache: small files and the heads of weights.
 """
 
 from collections.abc import Sequence
@@ -11,17 +12,20 @@ from typing import TYPE_CHECKING
 from ingest.checkpoints import CheckpointFolder, ModelFolder, find_checkpoints
 from ingest.corpora import Corpus, read_corpus
 from ingest.families import read_model_facts
+from ingest.hub import HubSnapshot, list_weights, read_headers
 from ingest.models import load_tokenizer
 from ingest.settings import IngestSettings, parse_layers
 from ingest.streams import Ints, TokenStream, build_stream, draw_pairs
 from ingest.vocabulary import tokenizer_hash
-from ingest.weights import TensorEntry, describe_files, list_tensors
+from ingest.weights import TensorHeader, describe_files, has_weights, list_tensors
 from store.database import Database
 from store.errors import InputError
 from store.layout import LayerFormat, windows_per_block
 from store.queries.ingests import (
+    KnownCheckpoint,
     KnownRecording,
     corpus_hash,
+    is_known,
     known_checkpoint,
     known_recording,
     model_source,
@@ -52,17 +56,19 @@ class CheckpointPlan:
     """What is left to do for one checkpoint.
 
     `missing` maps each layer that is not complete to its missing blocks (none where only the pair
-    rows are). `form` is the layout of a layer, whatever its number and recording.
+    rows are). `form` is the layout of a layer, whatever its number and recording. `download` is
+    the bytes of weights to come from the hub; `tensors` is empty where they are not needed.
     """
 
     checkpoint: CheckpointFolder
     model: ModelFacts
-    tensors: tuple[TensorEntry, ...]
+    tensors: tuple[TensorHeader, ...]
     text: TokenizedText
     layers: tuple[int, ...]
     form: LayerFormat
     missing: dict[int, tuple[int, ...]]
     recording: KnownRecording | None
+    download: int = 0
 
     @property
     def done(self) -> bool:
@@ -96,11 +102,17 @@ class CheckpointPlan:
 
 @dataclass(frozen=True)
 class IngestPlan:
-    """What is left to do for all checkpoints asked for."""
+    """What is left to do for all checkpoints asked for.
+
+    `missing` are the revisions that the hub does not have, `unrecorded` those of them that the
+    store does not know as missing.
+    """
 
     settings: IngestSettings
     corpus: Corpus
     checkpoints: tuple[CheckpointPlan, ...]
+    missing: tuple[str, ...] = ()
+    unrecorded: tuple[str, ...] = ()
 
     @property
     def todo(self) -> tuple[CheckpointPlan, ...]:
@@ -125,20 +137,41 @@ class IngestPlan:
         """Bytes that will be written."""
         return sum(plan.n_bytes for plan in self.todo)
 
+    @property
+    def download(self) -> int:
+        """Bytes of weights that will come from the hub."""
+        return sum(plan.download for plan in self.todo)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know besides: revisions that are missing, documents left out."""
+        texts = dict.fromkeys(note for part in self.checkpoints for note in part.text.stream.notes)
+        if not self.missing:
+            return tuple(texts)
+        model = self.checkpoints[0].model.source
+        return (
+            f"{model} has no revision {', '.join(self.missing)} on the hub: recorded as missing, "
+            "the others go on.",
+            *texts,
+        )
+
 
 def plan_ingest(
-    database: Database | None, model: str, corpus: str, settings: IngestSettings
+    database: Database | None, model: str | ModelFolder, corpus: str, settings: IngestSettings
 ) -> IngestPlan:
     """Return the plan for a model and a corpus; `database` is None where there is no store yet.
 
+    `model` is what a user typed, or the checkpoints found already.
+
     Raises a NegspaceError for anything that cannot be recorded as asked.
     """
-    folders = find_checkpoints(model, settings.revisions, settings.name)
+    folders = model if isinstance(model, ModelFolder) else _find(model, settings)
+    facts = [
+        read_model_facts(c.folder, folders.name, folders.source, settings.module)
+        for c in folders.checkpoints
+    ]
     text = read_corpus(corpus)
     _check_names(database, folders, text)
-    facts = [
-        read_model_facts(c.folder, folders.name, str(folders.source)) for c in folders.checkpoints
-    ]
     for fact in facts:
         _check_choices(fact, settings)
     texts: dict[str, TokenizedText] = {}
@@ -146,14 +179,20 @@ def plan_ingest(
         _plan_checkpoint(database, checkpoint, fact, folders.source, text, settings, texts)
         for checkpoint, fact in zip(folders.checkpoints, facts, strict=True)
     ]
-    return IngestPlan(settings, text, tuple(plans))
+    missing = folders.missing
+    unrecorded = [r for r in missing if not (database and is_known(database, folders.name, r))]
+    return IngestPlan(settings, text, tuple(plans), missing, tuple(unrecorded))
+
+
+def _find(model: str, settings: IngestSettings) -> ModelFolder:
+    return find_checkpoints(model, settings.revisions, settings.name, settings.every)
 
 
 def _check_names(database: Database | None, folders: ModelFolder, text: Corpus) -> None:
     if database is None:
         return
     source = model_source(database, folders.name)
-    if source not in (None, str(folders.source)):
+    if source not in (None, folders.source):
         raise InputError(
             f"The store has a model {folders.name!r} from {source}; give the one from "
             f"{folders.source} another name with --name NAME."
@@ -161,12 +200,14 @@ def _check_names(database: Database | None, folders: ModelFolder, text: Corpus) 
     known = corpus_hash(database, text.name)
     if known is not None and known[1] != text.text_hash:
         raise InputError(
-            f"The store has a corpus {text.name!r} from {known[0]} with another text; rename "
-            f"{text.source}, so that the two can be told apart."
+            f"The store has a corpus {text.name!r} from {known[0]} with another text; give "
+            f"{text.source} another file name, so that the two can be told apart."
         )
 
 
 def _check_choices(model: ModelFacts, settings: IngestSettings) -> None:
+    if settings.module is not None and settings.projection == "up":
+        raise InputError("--module names the branch by its path; leave --projection out.")
     if settings.projection == "up" and not model.gated:
         raise InputError(
             f"{model.name} has no gate, so no up branch of its own; leave --projection out."
@@ -189,13 +230,14 @@ def _plan_checkpoint(
     database: Database | None,
     checkpoint: CheckpointFolder,
     model: ModelFacts,
-    source: Path,
+    source: str,
     corpus: Corpus,
     settings: IngestSettings,
     texts: dict[str, TokenizedText],
 ) -> CheckpointPlan:
-    tensors = tuple(list_tensors(checkpoint.folder))
-    text = _tokenize(checkpoint.folder, source, model, corpus, settings, texts)
+    local = checkpoint.hub is None or has_weights(checkpoint.folder)
+    tensors: tuple[TensorHeader, ...] = tuple(list_tensors(checkpoint.folder)) if local else ()
+    text = _tokenize(checkpoint, source, model, corpus, settings, texts)
     layers = parse_layers(settings.layers) or tuple(range(model.n_layers))
     length = text.stream.window_length
     form = LayerFormat(
@@ -211,24 +253,39 @@ def _plan_checkpoint(
     recording = _find_recording(database, checkpoint, model, text, corpus, settings)
     known = recording.id if recording else None
     missing = find_missing(database, known, layers, form.n_blocks)
-    return CheckpointPlan(checkpoint, model, tensors, text, layers, form, missing, recording)
+    download = 0
+    if checkpoint.hub and missing and not local:
+        tensors, download = _read_on_hub(checkpoint.hub)
+    return CheckpointPlan(
+        checkpoint, model, tensors, text, layers, form, missing, recording, download
+    )
+
+
+def _read_on_hub(snapshot: HubSnapshot) -> tuple[tuple[TensorHeader, ...], int]:
+    """Return what the heads of the weights say, and the bytes of weights to download."""
+    files = list_weights(snapshot)
+    headers = tuple(read_headers(snapshot, files))
+    return headers, sum(file.size for file in files if not file.cached)
 
 
 def _tokenize(
-    folder: Path,
-    source: Path,
+    checkpoint: CheckpointFolder,
+    source: str,
     model: ModelFacts,
     corpus: Corpus,
     settings: IngestSettings,
     texts: dict[str, TokenizedText],
 ) -> TokenizedText:
-    tokenizer = load_tokenizer(folder, source)
-    key = tokenizer_hash(tokenizer)
+    folder = checkpoint.folder
+    tokenizer = load_tokenizer(folder, folder if checkpoint.hub else Path(source))
+    tokens = tokenizer_hash(tokenizer)
+    # A chat template is no part of the tokenizer's hash, but decides what a chat's tokens are.
+    key = f"{tokens} {tokenizer.chat_template}" if corpus.chat else tokens
     if key not in texts:
         length = settings.window_length or min(DEFAULT_WINDOW, model.max_positions)
         stream = build_stream(tokenizer, corpus, settings, length)
         pairs = draw_pairs(stream.eligible_positions, settings.pairs, settings.pair_seed)
-        texts[key] = TokenizedText(tokenizer, key, stream, pairs)
+        texts[key] = TokenizedText(tokenizer, tokens, stream, pairs)
     return texts[key]
 
 
@@ -244,7 +301,7 @@ def _find_recording(
     if database is None:
         return None
     known = known_checkpoint(database, model.name, checkpoint.revision)
-    if known is None or known.files != describe_files(checkpoint.folder):
+    if known is None or not _is_same(known, checkpoint):
         return None
     recording = known_recording(
         database,
@@ -252,7 +309,7 @@ def _find_recording(
         text.stream.hash,
         text.hash,
         corpus.name,
-        projection=settings.projection,
+        projection=settings.module or settings.projection,
         dtype=settings.dtype,
         model_dtype=settings.model_dtype,
         keep=KEEP,
@@ -260,6 +317,13 @@ def _find_recording(
     if recording is not None:
         check_pairs(recording, settings)
     return recording
+
+
+def _is_same(known: KnownCheckpoint, checkpoint: CheckpointFolder) -> bool:
+    """Whether a checkpoint is the known one: its files are, or, without weights, its commit."""
+    if checkpoint.hub and not has_weights(checkpoint.folder):
+        return known.commit_hash == checkpoint.commit
+    return known.files == describe_files(checkpoint.folder)
 
 
 def check_pairs(recording: KnownRecording, settings: IngestSettings) -> None:

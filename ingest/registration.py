@@ -4,7 +4,10 @@ One transaction, so that a failure leaves none of it. Weights are hashed only wh
 not those that the store knows.
 """
 
+from collections.abc import Callable
+
 from ingest.plan import KEEP, CheckpointPlan, IngestPlan
+from ingest.tensors import describe_equal
 from ingest.vocabulary import describe_vocabulary
 from ingest.weights import describe_files, hash_checkpoint
 from store import catalog, ledger
@@ -16,23 +19,29 @@ from store.records import CheckpointFacts, CorpusFacts, RecordingFacts, StreamFa
 from store.settings import as_json
 from store.store import Store
 
+Note = Callable[[str], None]
+"""Told of what a user should know, in a sentence."""
 
-def register(store: Store, plan: IngestPlan, part: CheckpointPlan, job: Job) -> int:
+
+def register(store: Store, plan: IngestPlan, part: CheckpointPlan, job: Job, note: Note) -> int:
     """Register what one checkpoint's recording needs and return the recording's id.
 
-    Raises InputError where a name or revision in the store belongs to something else.
+    `note` is told where single tensors equal those of another step. Raises InputError where a name
+    or revision in the store belongs to something else.
     """
     known = known_checkpoint(store.database, part.model.name, part.checkpoint.revision)
     fresh = known is None or known.files != describe_files(part.checkpoint.folder)
     facts = _hash(part, job) if fresh else None
     corpus, stream = _corpus_facts(plan), _stream_facts(part)
     with store.database.write() as connection:
+        # A known model is compared: by --module another of its projections may be meant.
+        model_id = catalog.add_model(connection, part.model, facts.n_parameters if facts else 0)
         if facts is not None:
-            model_id = catalog.add_model(connection, part.model, facts.n_parameters)
             checkpoint_id = catalog.add_checkpoint(connection, model_id, facts)
         else:
             assert known is not None
             checkpoint_id = known.id
+            catalog.update_commit(connection, checkpoint_id, part.checkpoint.commit)
         tokenizer_id = catalog.add_tokenizer(
             connection, part.model.name, part.text.hash, lambda: _vocabulary(part)
         )
@@ -41,11 +50,14 @@ def register(store: Store, plan: IngestPlan, part: CheckpointPlan, job: Job) -> 
         pair_set_id = catalog.add_pair_set(
             connection, stream_id, plan.settings.pair_seed, part.text.pairs
         )
-        checkpoint_id = catalog.recorded_as(connection, checkpoint_id)
-        recording = _recording_facts(plan, part, checkpoint_id, stream_id, pair_set_id)
+        recorded_as = catalog.recorded_as(connection, checkpoint_id)
+        recording = _recording_facts(plan, part, recorded_as, stream_id, pair_set_id)
         recording_id = ledger.add_recording(connection, recording)
         model = part.model
         ledger.add_layers(connection, recording_id, part.layers, model.d_mlp, model.d_model)
+    if facts is not None:
+        for sentence in describe_equal(store.database, checkpoint_id, part.label, facts):
+            note(sentence)
     return recording_id
 
 
@@ -55,7 +67,9 @@ def _hash(part: CheckpointPlan, job: Job) -> CheckpointFacts:
     def report(done: int, total: int) -> None:
         job.report(f"{part.label}: hashing bytes", done, total)
 
-    return hash_checkpoint(checkpoint.folder, checkpoint.revision, checkpoint.step, report)
+    return hash_checkpoint(
+        checkpoint.folder, checkpoint.revision, checkpoint.step, report, checkpoint.commit
+    )
 
 
 def _vocabulary(part: CheckpointPlan) -> list[VocabularyRow]:
@@ -65,7 +79,7 @@ def _vocabulary(part: CheckpointPlan) -> list[VocabularyRow]:
 
 def _corpus_facts(plan: IngestPlan) -> CorpusFacts:
     corpus = plan.corpus
-    return CorpusFacts(corpus.name, corpus.source, corpus.text_hash, len(corpus.text))
+    return CorpusFacts(corpus.name, corpus.source, corpus.text_hash, corpus.n_characters)
 
 
 def _stream_facts(part: CheckpointPlan) -> StreamFacts:
@@ -93,12 +107,14 @@ def _recording_facts(
     return RecordingFacts(
         checkpoint_id=checkpoint_id,
         stream_id=stream_id,
-        projection=settings.projection,
+        projection=settings.module or settings.projection,
         dtype=settings.dtype,
         model_dtype=settings.model_dtype,
         keep=KEEP,
         pair_set_id=pair_set_id,
         block_tokens=part.form.block_tokens,
         batch_windows=windows_per_block(part.text.stream.window_length),
-        settings=to_json(as_json(settings)),
+        settings=to_json(
+            {**as_json(settings), "short_documents": part.text.stream.short_documents}
+        ),
     )

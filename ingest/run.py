@@ -1,4 +1,4 @@
-"""Carries out the plan of an ingest: registers, hashes, records, resumes what was interrupted."""
+"""Carries out the plan of an ingest: downloads, registers, hashes, records, resumes."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingest.blocks import LayerBlock, to_numpy
-from ingest.families import FAMILIES
+from ingest.checkpoints import step_of
+from ingest.families import Family, find_family, projection_path
+from ingest.hub import prune_weights
+from ingest.hub_download import download_weights
 from ingest.models import load_model
 from ingest.pipeline import find_weights, record_blocks
 from ingest.plan import CheckpointPlan, IngestPlan, find_missing
-from ingest.registration import register
+from ingest.registration import Note, register
+from ingest.weights import has_weights, list_tensors
+from store.catalog import add_missing_checkpoint
 from store.jobs import Job, Progress
 from store.layout import DTYPES, INPUTS, PREACTIVATIONS, windows_per_block
 from store.ledger import discard_recording
@@ -39,19 +44,50 @@ class _ArraySink:
         )
 
 
-def run_ingest(store: Store, plan: IngestPlan, job: Job) -> list[str]:
+def _ignore(_sentence: str) -> None:
+    """Tell nobody."""
+
+
+def run_ingest(store: Store, plan: IngestPlan, job: Job, note: Note = _ignore) -> list[str]:
     """Record what the plan says is missing and return the recordings' names.
 
-    A checkpoint that turns out to equal a recorded one is not recorded again.
+    A checkpoint that turns out to equal a recorded one is not recorded again. `note` is told what
+    the user should know about the weights.
     """
     progress = Progress(job, plan.n_tokens)
-    return [_record_checkpoint(store, plan, part, progress) for part in plan.todo]
+    names = []
+    for part in plan.todo:
+        names.append(_record_checkpoint(store, plan, _with_weights(part, job), progress, note))
+        if plan.settings.prune and part.checkpoint.hub:
+            prune_weights(part.checkpoint.hub)
+    _note_missing(store, plan)
+    return names
+
+
+def _with_weights(part: CheckpointPlan, job: Job) -> CheckpointPlan:
+    """Return the part with its weights in the folder, downloaded where the hub has them."""
+    hub = part.checkpoint.hub
+    if hub is None or has_weights(hub.folder):
+        return part
+
+    def report(done: int, total: int) -> None:
+        job.report(f"{part.label}: downloading bytes", done, total)
+
+    download_weights(hub, report)
+    return dataclasses.replace(part, tensors=tuple(list_tensors(hub.folder)))
+
+
+def _note_missing(store: Store, plan: IngestPlan) -> None:
+    with store.database.write() as connection:
+        for revision in plan.unrecorded:
+            model = plan.checkpoints[0].model.name
+            add_missing_checkpoint(connection, model, revision, step_of(revision))
 
 
 def _record_checkpoint(
-    store: Store, plan: IngestPlan, part: CheckpointPlan, progress: Progress
+    store: Store, plan: IngestPlan, part: CheckpointPlan, progress: Progress, note: Note
 ) -> str:
-    recording_id = register(store, plan, part, progress.job)
+    recording_id = register(store, plan, part, progress.job, note)
     row = read_recording(store.database, recording_id)
     progress.job.update(recording_id=recording_id)
     with store.lock_recording(recording_id, row.name), _leave_nothing(store, recording_id):
@@ -107,11 +143,12 @@ def _record_with_model(
     name: str,
     progress: Progress,
 ) -> None:
-    settings, family = plan.settings, FAMILIES[part.model.family]
-    model = load_model(part.checkpoint.folder, settings.model_dtype)
+    settings = plan.settings
+    family = find_family(part.checkpoint.folder, settings.module)
+    model = part.checkpoint.model or load_model(part.checkpoint.folder, settings.model_dtype)
     writer.create()
     if settings.weights:
-        _keep_weights(model, part, settings.projection, writer, missing)
+        _keep_weights(model, part, family, settings.projection, writer, missing)
     progress.label = f"{name}: tokens"
     record_blocks(
         model,
@@ -129,6 +166,7 @@ def _record_with_model(
 def _keep_weights(
     model: "PreTrainedModel",
     part: CheckpointPlan,
+    family: Family,
     branch: str,
     writer: ArrayWriter,
     missing: dict[int, tuple[int, ...]],
@@ -136,16 +174,18 @@ def _keep_weights(
     """Keep the projections beside the recording, in the dtype that the checkpoint has them in."""
     import torch
 
-    family = FAMILIES[part.model.family]
     for layer, weights in find_weights(model, family, branch, tuple(missing)).items():
-        dtype = _dtype_in_files(part, f".{layer}.{family.projections[branch]}.weight")
+        dtype = _dtype_in_files(part, f"{projection_path(family, branch, layer)}.weight")
         arrays = {"projection": weights.weight.to(getattr(torch, dtype))}
         if weights.bias is not None:
             arrays["projection_bias"] = weights.bias.to(getattr(torch, dtype))
         writer.commit_small(layer, {n: to_numpy(a) for n, a in arrays.items()}, dtype)
 
 
-def _dtype_in_files(part: CheckpointPlan, suffix: str) -> str:
-    # Tensors of one checkpoint may differ in dtype, so another's would round this one.
-    dtype = next((t.dtype for t in part.tensors if t.name.endswith(suffix)), "float32")
+def _dtype_in_files(part: CheckpointPlan, name: str) -> str:
+    # Tensors of one checkpoint may differ in dtype, so another's would round this one. Files leave
+    # out the model's own prefix, or have one more, where they were saved from another class.
+    same = (t.dtype for t in part.tensors if f".{name}".endswith(f".{t.name}"))
+    longer = (t.dtype for t in part.tensors if t.name.endswith(f".{name}"))
+    dtype = next(same, None) or next(longer, "float32")
     return dtype if dtype in DTYPES else "float32"

@@ -12,6 +12,7 @@ from store.settings import setting
 DTYPES = ("float16", "bfloat16", "float32")
 PROJECTIONS = ("gate", "up")
 BOS_CHOICES = ("none", "window")
+JOINS = ("rows", "documents")
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -33,6 +34,11 @@ class StreamSettings:
     skip_first: int = setting(
         0, "Leave the first K positions of each window out of metrics and loss.", unit="K"
     )
+    join: str = setting(
+        "rows",
+        "Tokenise all rows joined, or each document alone: windows then never cross documents.",
+        choices=JOINS,
+    )
     spread: bool = setting(
         False, "Take the first window of each document that is long enough, tokenised alone."
     )
@@ -42,6 +48,7 @@ class StreamSettings:
         _at_least("--windows", self.windows, 1)
         _at_least("--skip-first", self.skip_first, 0)
         _one_of("--bos", self.bos, BOS_CHOICES)
+        _one_of("--join", self.join, JOINS)
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,12 @@ class IngestSettings(StreamSettings):
 
     revisions: tuple[str, ...] = setting(
         (),
-        "Checkpoints to record: subfolders of MODEL; the highest step if none is named.",
+        "Checkpoints to record: subfolders of MODEL, or the hub's branches; all for every step. If "
+        "none is named, a folder's highest step, or the hub's main.",
         unit="R",
+    )
+    every: int | None = setting(
+        None, "With --revision all: only the steps that N divides.", unit="N"
     )
     layers: tuple[str, ...] = setting(
         (), "Layers to record, as 0,3-5; all if none is named.", unit="LAYERS"
@@ -63,6 +74,11 @@ class IngestSettings(StreamSettings):
         "Which branch of a gated MLP is the neuron; models without a gate have one only.",
         choices=PROJECTIONS,
     )
+    module: str | None = setting(
+        None,
+        "Path of the projection in a model of unknown family, with {layer} for the layer.",
+        unit="PATTERN",
+    )
     pairs: int = setting(1000, "Pairs of positions in the pair set.", unit="P")
     pair_seed: int = setting(0, "Seed of the pair set.", unit="SEED")
     name: str | None = setting(
@@ -72,8 +88,11 @@ class IngestSettings(StreamSettings):
         True, "Keep the projection's weights beside the recording; the option leaves them out."
     )
 
+    prune: bool = setting(False, "Free the hub's cache of each checkpoint once it is recorded.")
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        _at_least("--every", self.every, 1)
         _one_of("--dtype", self.dtype, DTYPES)
         _one_of("--model-dtype", self.model_dtype, DTYPES)
         _one_of("--projection", self.projection, PROJECTIONS)

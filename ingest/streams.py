@@ -1,11 +1,13 @@
 """A text as a model is given it: windows of token ids with their place in the text (METHODS 2).
 
 A stream's hash covers every choice and every token. Windows never overlap and are whole; what is
-left of the text after them is known only as the next token of the last position.
+left of the text, or document, after them is known only as the next token of the last position. No
+more of a text is tokenised than the windows asked for need.
 """
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.corpora import Corpus
+from ingest.documents import Documents
+from ingest.pieces import PIECE_SIZES, Encoder, Ints, PieceSizes, Tokens
 from ingest.settings import StreamSettings
-from ingest.vocabulary import bos_id, fast_backend
+from ingest.vocabulary import bos_id
 from store.errors import InputError
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding
     from transformers import PreTrainedTokenizerBase
 
-Ints = NDArray[np.int64]
+__all__ = ["Ints", "TokenStream", "build_stream", "draw_pairs"]
 NONE = -1
 
 
@@ -31,7 +34,9 @@ class TokenStream:
     """The tokens of a recording, window after window; arrays are (n_tokens,) int64.
 
     `next_token_ids` is -1 where the text ends, `token_offset` (the token's place in the tokenised
-    text, or document with `spread`) -1 at a BOS, whose document is that of the token after it.
+    text, or document where each is tokenised alone) -1 at a BOS, whose document is that of the
+    token after it. `short_documents` counts those that were left out for having too few tokens for
+    a window, of all up to the last window; it is 0 where rows are joined.
     """
 
     token_ids: Ints
@@ -45,6 +50,7 @@ class TokenStream:
     skip_first: int
     spread: bool
     joined: str = "rows"
+    short_documents: int = 0
 
     @property
     def n_tokens(self) -> int:
@@ -72,6 +78,17 @@ class TokenStream:
         positions = np.arange(self.n_tokens, dtype=np.int64)
         return positions[positions % self.window_length >= self.skip_first]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know besides: documents that were left out."""
+        if not self.short_documents:
+            return ()
+        many = "document was" if self.short_documents == 1 else "documents were"
+        return (
+            f"{self.short_documents:,} {many} left out: shorter than a window of "
+            f"{self.window_length:,} tokens.",
+        )
+
     def windows(self) -> Ints:
         """Return the token ids as (n_windows, window_length) int64."""
         return self.token_ids.reshape(self.n_windows, self.window_length)
@@ -85,6 +102,7 @@ class _Cut:
     next_ids: Ints
     offsets: Ints
     documents: Ints
+    short_documents: int = 0
 
 
 def build_stream(
@@ -92,17 +110,20 @@ def build_stream(
     corpus: Corpus,
     settings: StreamSettings,
     window_length: int,
+    sizes: PieceSizes = PIECE_SIZES,
 ) -> TokenStream:
     """Tokenise a text and cut it into windows of `window_length` tokens (METHODS 2).
 
-    Raises InputError where the text has too few tokens or windows, where no position of a window
-    would be left, and where BOS is asked of a tokenizer that has none.
+    `sizes` decides how much is tokenised at once, never the tokens. Raises InputError where the
+    text has too few tokens or windows, where no position of a window would be left, where BOS is
+    asked of a tokenizer that has none, and for chats that the tokenizer cannot write.
     """
-    _check_lengths(settings, window_length)
-    start = _window_start(tokenizer, settings.bos)
-    width = window_length - len(start)
-    cut_text = _cut_documents if settings.spread else _cut_text
-    cut = _with_start(cut_text(tokenizer, corpus, width, settings.windows), start)
+    _check_choices(settings, window_length)
+    documents = Documents(corpus, tokenizer)
+    start = _window_start(tokenizer, documents, settings.bos)
+    text = _Text(documents, Encoder(tokenizer, chats=corpus.chat, sizes=sizes), corpus.name)
+    cut_text = _cut_starts if settings.spread else _CUTS[settings.join]
+    cut = _with_start(cut_text(text, window_length - len(start), settings.windows), start)
     n_windows = len(cut.ids)
     return TokenStream(
         token_ids=cut.ids.reshape(-1),
@@ -115,6 +136,8 @@ def build_stream(
         bos="window" if start else "none",
         skip_first=settings.skip_first,
         spread=settings.spread,
+        joined=settings.join,
+        short_documents=cut.short_documents,
     )
 
 
@@ -133,7 +156,12 @@ def draw_pairs(eligible: Ints, n_pairs: int, seed: int) -> Ints:
     return eligible[drawn].astype(np.int64).reshape(n_pairs, 2)
 
 
-def _check_lengths(settings: StreamSettings, window_length: int) -> None:
+def _check_choices(settings: StreamSettings, window_length: int) -> None:
+    if settings.spread and settings.join == "documents":
+        raise InputError(
+            "--spread takes the first window of each document, --join documents all of them; give "
+            "one of the two."
+        )
     if window_length < 2:
         raise InputError(f"--window-length is {window_length}; give 2 or more.")
     if settings.skip_first >= window_length:
@@ -143,10 +171,17 @@ def _check_lengths(settings: StreamSettings, window_length: int) -> None:
         )
 
 
-def _window_start(tokenizer: "PreTrainedTokenizerBase", bos: str | None) -> list[int]:
-    """Return the ids that each window starts with: BOS, or nothing."""
+def _window_start(
+    tokenizer: "PreTrainedTokenizerBase", documents: Documents, bos: str | None
+) -> list[int]:
+    """Return the ids that each window starts with: BOS, or nothing.
+
+    Chats whose template writes BOS itself get no second one unless it is asked for.
+    """
     token_id = bos_id(tokenizer)
     if bos == "none" or (bos is None and not _adds_bos(tokenizer)):
+        return []
+    if bos is None and documents.starts_with(tokenizer.bos_token):
         return []
     if token_id is None:
         raise InputError("--bos window: the tokenizer has no BOS token; leave --bos out.")
@@ -160,44 +195,117 @@ def _adds_bos(tokenizer: "PreTrainedTokenizerBase") -> bool:
     return full[:1] == first and bare[:1] != first
 
 
-def _cut_text(
-    tokenizer: "PreTrainedTokenizerBase", corpus: Corpus, width: int, windows: int | None
-) -> _Cut:
-    """Cut the whole text into windows of `width` tokens, the tail dropped."""
-    (encoding,) = _encode(tokenizer, [corpus.text])
-    ids = np.array(encoding.ids, dtype=np.int64)
-    if len(ids) < width:
+@dataclass(frozen=True)
+class _Text:
+    """What is cut: the documents, the encoder that makes them tokens, and the corpus's name."""
+
+    documents: Documents
+    encoder: Encoder
+    name: str
+
+    def alone(self) -> Iterator[Iterator[Tokens]]:
+        """Yield the tokens of each document, in pieces."""
+        return self.encoder.encode_documents(self.documents, self.name)
+
+
+def _cut_joined(text: _Text, width: int, windows: int | None) -> _Cut:
+    """Cut all documents joined into windows of `width` tokens, the tail dropped."""
+    pieces = text.encoder.encode(text.documents.joined(), text.name)
+    tokens = _take(pieces, None if windows is None else windows * width + 1)
+    if len(tokens.ids) < width:
         raise InputError(
-            f"{corpus.name} has {len(ids)} tokens, and one window takes {width} of them; give a "
-            "longer text or a smaller --window-length."
+            f"{text.name} has {len(tokens.ids)} tokens, and one window takes {width} of them; give "
+            "a longer text or a smaller --window-length."
         )
-    n_windows = _n_windows(corpus.name, len(ids) // width, windows, width)
-    offsets = np.arange(n_windows * width, dtype=np.int64).reshape(n_windows, width)
-    next_ids = np.append(ids, NONE)[offsets + 1]
-    return _Cut(ids[offsets], next_ids, offsets, _documents(encoding, corpus)[offsets])
+    n_windows = _n_windows(text.name, len(tokens.ids) // width, windows, width)
+    return _cut(tokens, width, n_windows)
 
 
-def _cut_documents(
-    tokenizer: "PreTrainedTokenizerBase", corpus: Corpus, width: int, windows: int | None
-) -> _Cut:
+def _cut_documents(text: _Text, width: int, windows: int | None) -> _Cut:
+    """Cut each document alone into windows of `width` tokens, its tail dropped."""
+    cuts: list[_Cut] = []
+    found = short = longest = 0
+    for pieces in text.alone():
+        left = None if windows is None else windows - found
+        tokens = _take(pieces, None if left is None else left * width + 1)
+        longest = max(longest, len(tokens.ids))
+        n_windows = len(tokens.ids) // width
+        n_windows = n_windows if left is None else min(n_windows, left)
+        short += len(tokens.ids) < width
+        found += n_windows
+        if n_windows:
+            cuts.append(_cut(tokens, width, n_windows))
+        if found == windows:
+            break
+    if not found:
+        raise _no_long_document(text.name, width, short, longest)
+    _n_windows(text.name, found, windows, width)
+    return _joined(cuts, short)
+
+
+def _cut_starts(text: _Text, width: int, windows: int | None) -> _Cut:
     """Cut the first `width` tokens of each document that has as many, tokenised alone.
 
     Of M such documents N windows take those of rank floor(i M / N), i = 0 .. N - 1.
     """
-    texts = [encoding.ids for encoding in _encode(tokenizer, list(corpus.documents))]
-    long = [document for document, ids in enumerate(texts) if len(ids) >= width]
+    long: list[tuple[int, NDArray[np.int32]]] = []
+    longest = document = 0
+    for document, pieces in enumerate(text.alone(), start=1):
+        # One token more than the window holds, for the last position's next.
+        ids = _take(pieces, width + 1).ids[: width + 1]
+        longest = max(longest, len(ids))
+        if len(ids) >= width:
+            long.append((document - 1, ids.astype(np.int32)))
     if not long:
-        raise InputError(
-            f"{corpus.name} has no document with the {width} tokens that one window takes (the "
-            f"longest of {len(texts)} has {max(map(len, texts))}); give a smaller --window-length."
-        )
-    n_windows = _n_windows(corpus.name, len(long), windows, width)
+        raise _no_long_document(text.name, width, document, longest)
+    n_windows = _n_windows(text.name, len(long), windows, width)
     chosen = [long[i * len(long) // n_windows] for i in range(n_windows)]
-    # One token more than the window holds, for the last position's next.
-    kept = np.array([[*texts[d], NONE][: width + 1] for d in chosen], dtype=np.int64)
-    offsets = np.tile(np.arange(width, dtype=np.int64), (n_windows, 1))
-    documents = np.repeat(np.array(chosen, dtype=np.int64)[:, None], width, axis=1)
-    return _Cut(kept[:, :-1], kept[:, 1:], offsets, documents)
+    cuts = [
+        _cut(Tokens(ids.astype(np.int64), np.full(len(ids), number, dtype=np.int64)), width, 1)
+        for number, ids in chosen
+    ]
+    return _joined(cuts, document - len(long))
+
+
+_CUTS = {"rows": _cut_joined, "documents": _cut_documents}
+
+
+def _take(pieces: Iterable[Tokens], wanted: int | None) -> Tokens:
+    """Return the tokens of as many pieces as hold `wanted` of them, or of all."""
+    taken: list[Tokens] = [Tokens(np.empty(0, np.int64), np.empty(0, np.int64))]
+    size = 0
+    for piece in pieces:
+        taken.append(piece)
+        size += len(piece.ids)
+        if wanted is not None and size >= wanted:
+            break
+    return Tokens(
+        np.concatenate([piece.ids for piece in taken]),
+        np.concatenate([piece.documents for piece in taken]),
+    )
+
+
+def _cut(tokens: Tokens, width: int, n_windows: int) -> _Cut:
+    offsets = np.arange(n_windows * width, dtype=np.int64).reshape(n_windows, width)
+    next_ids = np.append(tokens.ids, NONE)[offsets + 1]
+    return _Cut(tokens.ids[offsets], next_ids, offsets, tokens.documents[offsets])
+
+
+def _joined(cuts: list[_Cut], short_documents: int) -> _Cut:
+    return _Cut(
+        np.concatenate([cut.ids for cut in cuts]),
+        np.concatenate([cut.next_ids for cut in cuts]),
+        np.concatenate([cut.offsets for cut in cuts]),
+        np.concatenate([cut.documents for cut in cuts]),
+        short_documents,
+    )
+
+
+def _no_long_document(name: str, width: int, documents: int, longest: int) -> InputError:
+    return InputError(
+        f"{name} has no document with the {width} tokens that one window takes (the longest of "
+        f"{documents} has {longest}); give a smaller --window-length."
+    )
 
 
 def _n_windows(name: str, available: int, asked: int | None, width: int) -> int:
@@ -219,26 +327,5 @@ def _with_start(cut: _Cut, start: list[int]) -> _Cut:
         np.hstack((cut.ids[first], cut.next_ids)),
         np.hstack((np.full_like(cut.offsets[first], NONE), cut.offsets)),
         np.hstack((cut.documents[first], cut.documents)),
+        cut.short_documents,
     )
-
-
-def _documents(encoding: "Encoding", corpus: Corpus) -> Ints:
-    """Return the document that holds each token's first character; (tokens of text,) int64."""
-    starts = np.fromiter((start for start, _ in encoding.offsets), np.int64, len(encoding.ids))
-    found = np.searchsorted(np.array(corpus.document_starts), starts, side="right") - 1
-    return found.astype(np.int64)
-
-
-def _encode(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list["Encoding"]:
-    """Tokenise each text whole and without special tokens.
-
-    The backend is copied, so the caller's truncation and padding neither matter nor change. Its
-    post-processor goes: without special tokens all it does is move offsets past leading spaces.
-    """
-    backend = fast_backend(tokenizer)
-    plain = type(backend).from_str(backend.to_str())
-    plain.post_processor = None
-    plain.no_truncation()
-    plain.no_padding()
-    plain.encode_special_tokens = bool(tokenizer.split_special_tokens)
-    return plain.encode_batch(texts, add_special_tokens=False)

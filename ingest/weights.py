@@ -6,7 +6,7 @@ Only safetensors files are read; pickled ones are refused, because loading them 
 import hashlib
 import json
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -24,12 +24,18 @@ _HEADER_LIMIT = 100_000_000
 
 
 @dataclass(frozen=True)
-class TensorEntry:
-    """Where one tensor lies: bytes `start` to `end` of a file."""
+class TensorHeader:
+    """What a file says of one tensor."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TensorEntry(TensorHeader):
+    """Where one tensor lies: bytes `start` to `end` of a file."""
+
     file: Path
     start: int
     end: int
@@ -56,6 +62,14 @@ def weight_files(folder: Path) -> list[Path]:
     return files
 
 
+def has_weights(folder: Path) -> bool:
+    """Say whether all files of weights are in the folder."""
+    try:
+        return bool(weight_files(folder))
+    except InputError:
+        return False
+
+
 def list_tensors(folder: Path) -> list[TensorEntry]:
     """Return all tensors of a checkpoint in order of name, from the files' headers alone."""
     entries = [entry for file in weight_files(folder) for entry in _read_header(file)]
@@ -73,10 +87,15 @@ def _read_header(file: Path) -> Iterator[TensorEntry]:
                 start, end = (base + int(offset) for offset in entry["data_offsets"])
                 if end > size:
                     raise ValueError(f"{name} ends behind the end of the file")
-                dtype = _DTYPES.get(entry["dtype"], entry["dtype"].lower())
+                dtype = dtype_name(entry["dtype"])
                 yield TensorEntry(name, dtype, tuple(entry["shape"]), file, start, end)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is not a whole safetensors file: {error}.") from error
+
+
+def dtype_name(code: str) -> str:
+    """Return the dtype that a safetensors header calls `code`: bfloat16 for BF16."""
+    return _DTYPES.get(code, code.lower())
 
 
 def describe_files(folder: Path) -> str:
@@ -91,23 +110,24 @@ def describe_files(folder: Path) -> str:
 
 
 def hash_checkpoint(
-    folder: Path, revision: str, step: int | None, report: Callable[[int, int], None]
+    folder: Path,
+    revision: str,
+    step: int | None,
+    report: Callable[[int, int], None],
+    commit: str | None = None,
 ) -> CheckpointFacts:
     """Read all weights once and return the checkpoint's facts with its hashes (METHODS 7).
 
-    `report` is told the bytes done and in all.
+    `report` is told the bytes done and in all; `commit` is the hub's.
     """
     entries, files = list_tensors(folder), describe_files(folder)
     total = sum(entry.end - entry.start for entry in entries)
-    whole, tensors, done = hashlib.sha256(), [], 0
+    whole, tensors, done, varied = hashlib.sha256(), [], 0, set()
     for entry in entries:
-        shape = ",".join(map(str, entry.shape))
-        whole.update(f"{entry.name}\0{entry.dtype}\0{shape}\0".encode())
-        own = hashlib.sha256()
-        for piece in _pieces(entry):
-            whole.update(piece)
-            own.update(piece)
-        tensors.append(TensorFacts(entry.name, entry.dtype, shape, own.hexdigest()))
+        facts, constant = _hash_tensor(entry, whole)
+        tensors.append(facts)
+        if not constant:
+            varied.add(entry.name)
         done += entry.end - entry.start
         report(done, total)
     return CheckpointFacts(
@@ -117,10 +137,34 @@ def hash_checkpoint(
         weights_hash=whole.hexdigest(),
         n_parameters=count_parameters(entries),
         tensors=tuple(tensors),
+        varied=frozenset(varied),
+        commit_hash=commit,
     )
 
 
-def count_parameters(entries: list[TensorEntry]) -> int:
+def _hash_tensor(entry: TensorEntry, whole: "hashlib._Hash") -> tuple[TensorFacts, bool]:
+    """Return a tensor's facts and whether all its elements are equal; `whole` takes it in."""
+    shape = ",".join(map(str, entry.shape))
+    whole.update(f"{entry.name}\0{entry.dtype}\0{shape}\0".encode())
+    own, first, constant = hashlib.sha256(), b"", True
+    width = (entry.end - entry.start) // max(prod(entry.shape), 1)
+    for piece in _pieces(entry):
+        whole.update(piece)
+        own.update(piece)
+        first = first or bytes(piece[:width])
+        constant = constant and _repeats(piece, first)
+    return TensorFacts(entry.name, entry.dtype, shape, own.hexdigest()), constant
+
+
+def _repeats(piece: memoryview, element: bytes) -> bool:
+    # Nearly every tensor differs within its first elements, and is then not compared whole.
+    head = bytes(piece[:256])
+    return head == element * (len(head) // len(element)) and piece == element * (
+        len(piece) // len(element)
+    )
+
+
+def count_parameters(entries: Sequence[TensorHeader]) -> int:
     """Return the numbers in all tensors; tied ones are in the files once."""
     return sum(prod(entry.shape) for entry in entries)
 

@@ -36,12 +36,14 @@ def check_range(what: str, indices: Indices, size: int) -> None:
 class LayerArrays:
     """The arrays of one layer, mapped as they are needed and kept open.
 
-    `digests` holds what the ledger vouches for, by array name and block.
+    `digests` holds what the ledger vouches for, by array name and block; `elsewhere` says how
+    to get what a copy without its arrays lacks, "" for any other recording.
     """
 
     arrays: Path
     format: LayerFormat
     digests: Mapping[tuple[str, int], bytes]
+    elsewhere: str = ""
     _open: dict[tuple[str, int], ShardFile] = field(default_factory=dict, repr=False)
 
     @property
@@ -114,9 +116,10 @@ class LayerArrays:
     def _small_format(self, name: str) -> ArrayFormat:
         if name in BLOCK_ARRAYS or not self.has(name):
             there = sorted({key for key, _ in self.digests} - set(BLOCK_ARRAYS))
+            hint = self.elsewhere or "`negspace analyze` adds what is missing."
             raise NotFoundError(
                 f"Layer {self.format.layer} has no small array {name!r}; it has: "
-                f"{', '.join(there) or 'none yet'}. `negspace analyze` adds what is missing."
+                f"{', '.join(there) or 'none yet'}. {hint}"
             )
         weights = name.startswith("projection")
         return self.format.small(name, stored_dtype(self.folder, name) if weights else None)
@@ -129,9 +132,12 @@ class LayerArrays:
         key = (array.name, block)
         if key not in self._open:
             if key not in self.digests:
+                place = f"Block {block} of {array.name} of layer {self.format.layer}"
                 raise NotFoundError(
-                    f"Block {block} of {array.name} of layer {self.format.layer} is not recorded; "
-                    "run the same `negspace ingest` again to complete it."
+                    f"{place} is not in this store. {self.elsewhere}"
+                    if self.elsewhere
+                    else f"{place} is not recorded; run the same `negspace ingest` again to "
+                    "complete it."
                 )
             path = array.file(self.folder, block)
             self._open[key] = open_file(path, array, self.digests[key])

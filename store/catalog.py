@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select
 
 from store import tables as t
 from store.errors import InputError
@@ -21,6 +21,8 @@ from store.records import (
     StreamFacts,
     VocabularyRow,
 )
+
+PRESENT, MISSING = "present", "missing"
 
 
 def _find(connection: Connection, table: Table, *where: ColumnElement[bool]) -> int | None:
@@ -58,29 +60,57 @@ def add_model(connection: Connection, facts: ModelFacts, n_parameters: int) -> i
 def add_checkpoint(connection: Connection, model_id: int, facts: CheckpointFacts) -> int:
     """Return the checkpoint of this revision, added where it is new.
 
-    A new one whose tensors and config equal an older one of the store gets `same_as`. Raises
-    InputError where the revision is known with other weights.
+    A new one whose tensors and config equal an older one of the store gets `same_as`; so does one
+    that was missing until now. Raises InputError where the revision is known with other weights.
     """
     c = t.checkpoints.c
     known = connection.execute(
-        select(c.id, c.weights_hash, c.files).where(
+        select(c.id, c.state, c.weights_hash, c.files).where(
             c.model_id == model_id, c.revision == facts.revision
         )
     ).first()
-    if known is not None:
-        _refuse_changed(known.weights_hash, facts.weights_hash, facts.revision, "weights")
+    if known is not None and known.state == MISSING:
+        connection.execute(delete(t.checkpoints).where(c.id == known.id))
+    elif known is not None:
+        _refuse_changed(known.weights_hash, facts.weights_hash, facts.revision, "other weights")
         _refuse_changed(
-            config_hash(known.files), config_hash(facts.files), facts.revision, "config"
+            config_hash(known.files), config_hash(facts.files), facts.revision, "another config"
         )
-        connection.execute(t.checkpoints.update().where(c.id == known.id).values(files=facts.files))
+        values = {"files": facts.files, "commit_hash": facts.commit_hash}
+        connection.execute(t.checkpoints.update().where(c.id == known.id).values(values))
         return int(known.id)
     return _insert_checkpoint(connection, model_id, facts)
+
+
+def update_commit(connection: Connection, checkpoint_id: int, commit: str | None) -> None:
+    """Note the hub's commit that a known checkpoint's files came with."""
+    c = t.checkpoints.c
+    row = t.checkpoints.update().where(c.id == checkpoint_id)
+    connection.execute(row.values(commit_hash=commit))
+
+
+def add_missing_checkpoint(
+    connection: Connection, model: str, revision: str, step: int | None
+) -> None:
+    """Note that a known model has no such revision, unless the revision is known."""
+    model_id = _find(connection, t.models, t.models.c.name == model)
+    c = t.checkpoints.c
+    known = _find(connection, t.checkpoints, c.model_id == model_id, c.revision == revision)
+    if known is None:
+        values: dict[str, object] = {
+            "model_id": model_id,
+            "revision": revision,
+            "step": step,
+            "state": MISSING,
+            "files": "[]",
+        }
+        _add(connection, t.checkpoints, values)
 
 
 def _refuse_changed(known: str, found: str, revision: str, what: str) -> None:
     if known != found:
         raise InputError(
-            f"Revision {revision} is in the store with another {what} (sha256 {known[:12]}, the "
+            f"Revision {revision} is in the store with {what} (sha256 {known[:12]}, the "
             f"files now have {found[:12]}); record the new one under another name with --name NAME."
         )
 
@@ -90,7 +120,8 @@ def _insert_checkpoint(connection: Connection, model_id: int, facts: CheckpointF
         "model_id": model_id,
         "revision": facts.revision,
         "step": facts.step,
-        "state": "present",
+        "state": PRESENT,
+        "commit_hash": facts.commit_hash,
         "files": facts.files,
         "weights_hash": facts.weights_hash,
         "same_as": _equal_checkpoint(connection, facts),

@@ -155,8 +155,8 @@ def _delete_rows(connection: Connection, recording_id: int) -> None:
         update(t.jobs).where(t.jobs.c.recording_id == recording_id).values(recording_id=None)
     )
     for table in reversed(t.metadata.sorted_tables):
-        if "recording_id" in table.c and table is not t.jobs:
-            connection.execute(delete(table).where(table.c.recording_id == recording_id))
+        for column in t.references(table, t.recordings) if table is not t.jobs else ():
+            connection.execute(delete(table).where(column == recording_id))
     connection.execute(delete(t.recordings).where(t.recordings.c.id == recording_id))
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from store.arrays import LayerArrays, check_range, to_float
 from store.errors import NotFoundError
+from store.queries.copies import find_bare_copy
 from store.queries.recordings import (
     LayerRow,
     RecordingRow,
@@ -78,7 +79,9 @@ class Layer:
         """The arrays as stored."""
         store, recording = self.recording.store, self.recording.row
         digests = read_digests(store.database, recording.id, self.row.layer)
-        return LayerArrays(store.arrays, layer_format(recording, self.row), digests)
+        bare = find_bare_copy(store.database, recording.id)
+        elsewhere = bare.explain(store.folder) if bare else ""
+        return LayerArrays(store.arrays, layer_format(recording, self.row), digests, elsewhere)
 
     def preactivations(
         self, neurons: Sequence[int] | None = None, windows: Sequence[int] | None = None

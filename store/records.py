@@ -40,6 +40,7 @@ class CheckpointFacts:
 
     `files` is JSON: name, size and mtime_ns of the config and of each file of weights, and the
     config's sha256. A known checkpoint is recognised by it without reading the weights again.
+    `commit_hash` is the hub's. `varied` names the tensors whose elements are not all equal.
     """
 
     revision: str
@@ -48,6 +49,8 @@ class CheckpointFacts:
     weights_hash: str
     n_parameters: int
     tensors: tuple[TensorFacts, ...]
+    varied: frozenset[str] = frozenset()
+    commit_hash: str | None = None
 
 
 @dataclass(frozen=True)

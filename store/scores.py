@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, Table, delete, insert
 
 from store import tables as t
+from store.comparisons import forget_comparisons
 from store.database import utc_now
 from store.ledger import commit_blocks, describe_layer
 from store.liveness import is_alive
@@ -54,7 +55,8 @@ def save_layer(
     """Write all that the analyses of a layer found, and mark them finished.
 
     `facts` are columns of `recording_layers`, `rows` the new rows of each table without their
-    recording and layer (the old ones go), `blocks` the array files written and synced.
+    recording and layer (the old ones go, and comparisons of them), `blocks` the array files
+    written and synced.
     """
     key = {"recording_id": recording_id, "layer": layer}
     with store.database.write() as connection:
@@ -63,6 +65,7 @@ def save_layer(
             _clear(connection, table, recording_id, layer)
             if new:
                 connection.execute(insert(table), [key | _without_nan(row) for row in new])
+        forget_comparisons(connection, recording_id, layer)
         commit_blocks(connection, recording_id, blocks)
         describe_layer(connection, recording_id, layer, _without_nan(facts))
         values = {"job_id": job_id, "claimed_by": None, "finished_at": utc_now()}

@@ -292,3 +292,20 @@ top_pairs = _table(
     _float("oi", null=False),
     rowid=False,
 )
+recording_comparisons = _table(
+    "recording_comparisons",
+    _key("recording_a", "recordings.id"),
+    _key("recording_b", "recordings.id"),
+    _key("layer"),
+    _key("neuron"),
+    _float("wd_a"),
+    _float("wd_b"),
+    _float("md_a"),
+    _float("md_b"),
+    rowid=False,
+)
+
+
+def references(table: Table, to: Table) -> list[Column[int]]:
+    """Return the columns of a table that hold ids of another one."""
+    return [column for column in table.columns if column.references(to.c.id)]

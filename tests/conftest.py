@@ -1,5 +1,6 @@
 """What the tests share: made once a session, and only read."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from ingest.settings import IngestSettings
 from store.recording import Recording
 from store.store import open_store
+
+# Read when huggingface_hub is loaded: no test asks the real hub.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 # torch and tests.models are loaded where they are needed: most folders of tests do without.
 

@@ -13,9 +13,16 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from transformers import (
     AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPTJConfig,
     GPTNeoXConfig,
     LlamaConfig,
     MistralConfig,
+    Olmo2Config,
+    OPTConfig,
+    PhiConfig,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -41,25 +48,49 @@ POSITIONS = 512
 
 @dataclass(frozen=True)
 class Size:
-    """One family's tiny model; `dtype` is that of its files, `options` go to its config."""
+    """A tiny model; `dtype` is that of its files, `options` go to its config.
 
-    config: Config
+    `mlp_size` is the config's name for the neurons of a layer.
+    """
+
+    config: type[PretrainedConfig]
     d_model: int
     n_layers: int
     d_mlp: int
     dtype: torch.dtype
     options: dict[str, object]
+    mlp_size: str = "intermediate_size"
+
+    @property
+    def family(self) -> str:
+        """The config's model type."""
+        return str(self.config.model_type)
 
 
 _NARROW: dict[str, object] = {"num_key_value_heads": 1, "head_dim": 8}
+_SLIDING: dict[str, object] = {
+    "sliding_window": 16,
+    "layer_types": ["sliding_attention", "full_attention"],
+}
+_POST_NORM: dict[str, object] = {"do_layer_norm_before": False, "word_embed_proj_dim": 8}
 SIZES: dict[str, Size] = {
     "gpt_neox": Size(GPTNeoXConfig, 16, 2, 40, torch.float16, {}),
     "llama": Size(LlamaConfig, 32, 2, 172, torch.float32, {"mlp_bias": True}),
     "mistral": Size(MistralConfig, 16, 2, 172, torch.bfloat16, _NARROW),
     "qwen2": Size(Qwen2Config, 24, 3, 40, torch.bfloat16, {"num_key_value_heads": 1}),
     "qwen3": Size(Qwen3Config, 32, 2, 40, torch.float32, _NARROW),
+    "opt": Size(OPTConfig, 16, 2, 72, torch.float16, {}, "ffn_dim"),
+    "opt_350m": Size(OPTConfig, 24, 2, 40, torch.float32, _POST_NORM, "ffn_dim"),
+    "gpt2": Size(GPT2Config, 16, 2, 40, torch.float32, {}, "n_inner"),
+    "gptj": Size(GPTJConfig, 16, 2, 64, torch.float16, {"n_inner": None, "rotary_dim": 4}),
+    "phi": Size(PhiConfig, 16, 2, 72, torch.bfloat16, {}),
+    "olmo2": Size(Olmo2Config, 16, 2, 40, torch.float32, {}),
+    "gemma2": Size(Gemma2Config, 16, 2, 72, torch.bfloat16, _NARROW | _SLIDING),
+    "gemma3_text": Size(Gemma3TextConfig, 24, 2, 40, torch.bfloat16, _NARROW | _SLIDING),
 }
-GATED = tuple(family for family in SIZES if family != "gpt_neox")
+"""Each model is a family's, and has its name; `opt_350m` is an OPT with norms behind."""
+UNGATED = ("gpt_neox", "opt", "opt_350m", "gpt2", "gptj", "phi")
+GATED = tuple(name for name in SIZES if name not in UNGATED)
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -79,28 +110,34 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def make_model(family: str, seed: int = 0) -> PreTrainedModel:
-    """A model of the family with random weights, biases and norms, none of them zero."""
-    size = SIZES[family]
-    config = size.config(
-        vocab_size=300,
-        hidden_size=size.d_model,
-        num_hidden_layers=size.n_layers,
-        num_attention_heads=2,
-        intermediate_size=size.d_mlp,
-        max_position_embeddings=POSITIONS,
-        bos_token_id=0,
-        eos_token_id=1,
-        **size.options,
-    )
+def make_model(name: str, seed: int = 0) -> PreTrainedModel:
+    """A model of SIZES with random weights, biases and norms, none of them zero."""
+    size = SIZES[name]
+    options: dict[str, object] = {
+        "vocab_size": 300,
+        "hidden_size": size.d_model,
+        "num_hidden_layers": size.n_layers,
+        "num_attention_heads": 2,
+        size.mlp_size: size.d_mlp,
+        "max_position_embeddings": POSITIONS,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+    }
+    make: Config = size.config
+    return randomize(make(**options | size.options), size.dtype, seed)
+
+
+def randomize(config: PretrainedConfig, dtype: torch.dtype, seed: int = 0) -> PreTrainedModel:
+    """A model of this config with random weights, biases and norms, none of them zero."""
     with torch.random.fork_rng(devices=[]):
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            middle = 1.0 if "norm" in name and name.endswith("weight") else 0.0
+            is_norm = ("norm" in name or ".ln_" in name) and name.endswith("weight")
+            middle = 1.0 if is_norm else 0.0
             parameter.copy_(middle + 0.3 * torch.randn(parameter.shape, generator=generator))
-    nn.Module.to(model, size.dtype)
+    nn.Module.to(model, dtype)
     return model
 
 

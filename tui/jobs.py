@@ -14,7 +14,9 @@ from analysis.settings import AnalyzeSettings
 from ingest.plan import plan_ingest
 from ingest.run import run_ingest
 from ingest.settings import IngestSettings
+from store.errors import InputError
 from store.jobs import run_job
+from store.queries.copies import find_bare_copy
 from store.queries.recordings import find_recording, list_recordings
 from store.settings import as_json
 from store.store import check_creatable, has_store, open_or_create_store
@@ -25,6 +27,9 @@ from tui.plans import show_ingest
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from ingest.plan import IngestPlan
+    from store.store import Store
+
 
 def record(
     context: Context, model: str, corpus: str, settings: IngestSettings, *, dry_run: bool = False
@@ -34,26 +39,40 @@ def record(
     if existing is None:
         check_creatable(context.folder)
     plan = plan_ingest(existing.database if existing else None, model, corpus, settings)
+    if existing is not None:
+        _refuse_bare(existing, plan)
     show_ingest(context, plan)
     if dry_run:
         return []
     new: list[str] = []
-    if plan.todo:
+    notes: list[str] = []
+    if plan.todo or plan.unrecorded:
         context.require_writing()
         store = context.open_for_writing() if existing else open_or_create_store(context.folder)
         asked = {"model": model, "corpus": corpus, **as_json(settings)}
-        command = command_line(context, ("ingest", _absolute(model), _absolute(corpus)), settings)
+        words = ("ingest", _place(model), _place(corpus))
+        command = command_line(context, words, settings)
         context.resumable = True
         with (
             context.progress() as progress,
             run_job(store, "ingest", asked, command, progress) as job,
         ):
-            new = run_ingest(store, plan, job)
+            new = run_ingest(store, plan, job, notes.append)
+    for note in notes:
+        context.say(note)
     names = plan.names(new)
     for part, name in zip(plan.checkpoints, names, strict=True):
         if not name.startswith(f"{part.label}/"):
             context.say(f"{part.label} has the weights of a recorded checkpoint: {name}.")
     return list(dict.fromkeys(names))
+
+
+def _refuse_bare(store: "Store", plan: "IngestPlan") -> None:
+    """Refuse what is recorded here without its arrays: another machine gives other low bits."""
+    for part in plan.checkpoints:
+        bare = find_bare_copy(store.database, part.recording.id) if part.recording else None
+        if bare is not None and part.done:
+            raise InputError(bare.explain(store.folder))
 
 
 def analyse(
@@ -103,6 +122,11 @@ def command_line(context: Context, words: Sequence[str], settings: "DataclassIns
             options.append(str(value))
     options += ["--store", _absolute(str(context.folder))]
     return shlex.join(["negspace", *words, *options])
+
+
+def _place(source: str) -> str:
+    """Return a path that means the same from every folder; a hub's name or - as it is."""
+    return _absolute(source) if os.path.exists(os.path.expanduser(source)) else source  # noqa: PTH110, PTH111
 
 
 def _absolute(path: str) -> str:

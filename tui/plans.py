@@ -14,6 +14,10 @@ def show_ingest(context: Context, plan: "IngestPlan") -> None:
 
     for part in plan.checkpoints:
         context.say(_describe(part))
+    for note in plan.notes:
+        context.say(note)
+    if plan.download:
+        context.say(f"{format_bytes(plan.download)} of weights to download from the hub.")
     if not plan.todo:
         return
     found = estimate(plan, context.folder.expanduser().resolve())

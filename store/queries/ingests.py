@@ -12,6 +12,7 @@ class KnownCheckpoint:
     id: int
     model_source: str
     files: str
+    commit_hash: str | None
     recorded_as: int
 
 
@@ -26,15 +27,57 @@ class KnownRecording:
 
 
 def known_checkpoint(database: Database, model: str, revision: str) -> KnownCheckpoint | None:
-    """Return the checkpoint of this model and revision."""
+    """Return the checkpoint of this model and revision, unless it is one that was missing."""
     found = database.read(
         KnownCheckpoint,
-        "SELECT c.id, m.source AS model_source, c.files, coalesce(c.same_as, c.id) AS recorded_as "
+        "SELECT c.id, m.source AS model_source, c.files, c.commit_hash, "
+        "coalesce(c.same_as, c.id) AS recorded_as "
         "FROM checkpoints c JOIN models m ON m.id = c.model_id "
-        "WHERE m.name = :model AND c.revision = :revision",
+        "WHERE m.name = :model AND c.revision = :revision AND c.state = 'present'",
         {"model": model, "revision": revision},
     )
     return found[0] if found else None
+
+
+def is_known(database: Database, model: str, revision: str) -> bool:
+    """Say whether the store knows this revision, be it present or missing."""
+    found = database.rows(
+        "SELECT 1 FROM checkpoints c JOIN models m ON m.id = c.model_id "
+        "WHERE m.name = :model AND c.revision = :revision",
+        {"model": model, "revision": revision},
+    )
+    return bool(found)
+
+
+@dataclass(frozen=True)
+class EqualTensor:
+    """A tensor that another revision of the model has with the same bytes."""
+
+    name: str
+    dtype: str
+    shape: str
+    revision: str
+
+
+def equal_tensors(database: Database, checkpoint_id: int) -> list[EqualTensor]:
+    """Return the tensors that the model has at other steps, too, where not all are equal.
+
+    Steps 0 and 1 are not compared: they are equal by design (METHODS 7).
+    """
+    return database.read(
+        EqualTensor,
+        """
+SELECT a.name, a.dtype, a.shape, o.revision
+FROM checkpoints c JOIN checkpoints o ON o.model_id = c.model_id AND o.id <> c.id
+  AND o.same_as IS NULL AND o.weights_hash <> c.weights_hash
+  AND NOT (coalesce(c.step, -1) IN (0, 1) AND coalesce(o.step, -1) IN (0, 1))
+JOIN checkpoint_tensors a ON a.checkpoint_id = c.id
+JOIN checkpoint_tensors b ON b.checkpoint_id = o.id AND b.name = a.name
+  AND b.hash = a.hash AND b.dtype = a.dtype AND b.shape = a.shape
+WHERE c.id = :checkpoint ORDER BY o.id, a.name
+""",
+        {"checkpoint": checkpoint_id},
+    )
 
 
 def model_source(database: Database, model: str) -> str | None:

@@ -48,13 +48,48 @@ class JobStatus:
     error: str | None
 
 
+@dataclass(frozen=True)
+class CheckpointStatus:
+    """One checkpoint; `same_as` is MODEL@REVISION, `recordings` those under its own name or that.
+
+    `parameters` and `weights_hash` are None where it is missing.
+    """
+
+    model: str
+    revision: str
+    step: int | None
+    state: str
+    same_as: str | None
+    parameters: int | None
+    weights_hash: str | None
+    recordings: int
+
+
+def list_checkpoints(database: Database) -> list[CheckpointStatus]:
+    """Return the checkpoints, by model and step; those without a step come last."""
+    return database.read(
+        CheckpointStatus,
+        """
+SELECT m.name AS model, c.revision, c.step, c.state,
+  (SELECT om.name || '@' || o.revision FROM checkpoints o JOIN models om ON om.id = o.model_id
+    WHERE o.id = c.same_as) AS same_as,
+  CASE c.state WHEN 'present' THEN m.n_parameters END AS parameters, c.weights_hash,
+  (SELECT count(*) FROM recordings r WHERE r.checkpoint_id = coalesce(c.same_as, c.id))
+    AS recordings
+FROM checkpoints c JOIN models m ON m.id = c.model_id
+ORDER BY m.name, c.step IS NULL, c.step, c.revision
+""",
+    )
+
+
 def list_models(database: Database) -> list[ModelStatus]:
     """Return the models, by name."""
     return database.read(
         ModelStatus,
         "SELECT m.name AS model, m.family, m.n_layers AS layers, m.d_mlp AS neurons, m.activation, "
         "m.n_parameters AS parameters, count(c.id) AS checkpoints "
-        "FROM models m LEFT JOIN checkpoints c ON c.model_id = m.id GROUP BY m.id ORDER BY m.name",
+        "FROM models m LEFT JOIN checkpoints c ON c.model_id = m.id AND c.state = 'present' "
+        "GROUP BY m.id ORDER BY m.name",
     )
 
 

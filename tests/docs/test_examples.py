@@ -79,13 +79,15 @@ def test_readme_example(
 
 def test_python_example(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = PAGES["python.md"]
-    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     shown = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
-    with chdir(demo):
-        exec(compile(code[0], "docs/python.md", "exec"), {})
-    printed = capsys.readouterr().out
-    # The tiny models are narrower than the demo's.
-    assert printed.replace("(72,", "(512,").replace(", 16)", ", 128)") == shown[0]
+    assert len(examples) == len(shown) == 2
+    for code, expected in zip(examples, shown, strict=True):
+        with chdir(demo), unsynced():
+            exec(compile(code, "docs/python.md", "exec"), {})
+        printed = capsys.readouterr().out
+        # The tiny models are narrower than the demo's.
+        assert printed.replace("(72,", "(512,").replace(", 16)", ", 128)") == expected
 
 
 def test_zarr_example(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:

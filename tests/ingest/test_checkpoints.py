@@ -13,8 +13,8 @@ def make(folder: Path, *revisions: str) -> Path:
     return folder
 
 
-def found(folder: Path, *revisions: str, name: str | None = None) -> list[tuple[str, int | None]]:
-    model = find_checkpoints(str(folder), revisions, name)
+def found(folder: Path, *revisions: str, every: int | None = None) -> list[tuple[str, int | None]]:
+    model = find_checkpoints(str(folder), revisions, None, every)
     return [(c.revision, c.step) for c in model.checkpoints]
 
 
@@ -40,7 +40,7 @@ def test_steps_are_read_from_names(revision: str, step: int | None) -> None:
 def test_a_folder_with_a_config_is_revision_main(tmp_path: Path) -> None:
     folder = make(tmp_path / "tiny", ".", "step5")
     model = find_checkpoints(str(folder), (), None)
-    assert (model.name, model.source) == ("tiny", folder.resolve())
+    assert (model.name, model.source) == ("tiny", str(folder.resolve()))
     assert [(c.revision, c.step, c.folder) for c in model.checkpoints] == [("main", None, folder)]
     assert found(folder, "main") == [("main", None)]
 
@@ -51,6 +51,30 @@ def test_subfolders_are_revisions_and_the_highest_step_is_the_default(tmp_path: 
     assert found(folder) == [("step100", 100)]
     assert found(folder, "step9", "zeta") == [("step9", 9), ("zeta", None)]
     assert found(folder, "step10", "step9", "step10") == [("step10", 10), ("step9", 9)]
+
+
+def test_all_steps_of_a_folder_and_those_that_a_number_divides(tmp_path: Path) -> None:
+    folder = make(tmp_path / "tiny", "step9", "step10", "checkpoint-100", "zeta", "step0")
+    steps = [("step0", 0), ("step9", 9), ("step10", 10), ("checkpoint-100", 100)]
+    assert found(folder, "all") == steps
+    assert found(folder, "zeta", "all", "step9") == [("zeta", None), *steps]
+    assert found(folder, "all", every=10) == [steps[0], *steps[2:]]
+    assert found(folder, "step9", "all", every=10) == [steps[1], steps[0], *steps[2:]]
+    with pytest.raises(InputError, match=r"--every 10 needs --revision all; leave it out, or add"):
+        found(folder, "step9", every=10)
+    with pytest.raises(InputError, match=r"--every 10 needs --revision all"):
+        found(folder, every=10)
+
+
+def test_all_without_a_step_is_refused(tmp_path: Path) -> None:
+    folder = make(tmp_path / "tiny", *(f"r{i:02}" for i in range(12)))
+    names = ", ".join(f"r{i:02}" for i in range(10))
+    with pytest.raises(NotFoundError, match=rf"finds none; it has {names} and 2 more\."):
+        found(folder, "all")
+    (tmp_path / "odd" / "step7").mkdir(parents=True)
+    (tmp_path / "odd" / "step7" / "config.json").write_text("{}")
+    with pytest.raises(NotFoundError, match=r"odd has no step that 10 divides; give another"):
+        found(tmp_path / "odd", "all", every=10)
 
 
 def test_without_steps_the_last_name_is_the_default(tmp_path: Path) -> None:
@@ -64,7 +88,7 @@ def test_a_name_of_ones_own_and_odd_paths(tmp_path: Path, monkeypatch: pytest.Mo
     assert find_checkpoints(".", (), None).name == "tiny"
     assert find_checkpoints("step1/", (), None).name == "step1"
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert find_checkpoints("~/tiny", (), None).source == folder.resolve()
+    assert find_checkpoints("~/tiny", (), None).source == str(folder.resolve())
 
 
 def test_a_revision_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:

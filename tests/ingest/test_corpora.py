@@ -22,6 +22,17 @@ needs_assets = pytest.mark.skipif(
 )
 
 
+def texts_of(corpus: Corpus) -> list[str]:
+    """The text of each document."""
+    return ["".join(corpus.read(rows)) for rows in corpus.documents()]
+
+
+def starts_of(corpus: Corpus) -> list[int]:
+    """Where each document begins in the text, in characters."""
+    sizes = [len(text) + 2 for text in texts_of(corpus)]
+    return [sum(sizes[:n]) for n in range(len(sizes))]
+
+
 def write_parquet(path: Path, **columns: object) -> Path:
     parquet.write_table(pa.table(columns), path)
     return path
@@ -31,8 +42,9 @@ def test_txt_is_one_row_with_its_newlines(tmp_path: Path) -> None:
     path = tmp_path / "my.story.TXT"
     path.write_bytes(b"\xef\xbb\xbfOne\r\n\r\ntwo \xc3\xa9\n")
     corpus = read_corpus(str(path))
-    assert corpus == Corpus("my.story", str(path.resolve()), ("One\r\n\r\ntwo é\n",))
-    assert corpus.document_starts == (0,)
+    assert (corpus.name, corpus.source, corpus.chat) == ("my.story", str(path.resolve()), False)
+    assert corpus.rows == ("One\r\n\r\ntwo é\n",)
+    assert texts_of(corpus) == ["One\r\n\r\ntwo é\n"]
     assert corpus.text_hash == sha256("One\r\n\r\ntwo é\n".encode()).hexdigest()
 
 
@@ -66,11 +78,9 @@ def test_relative_source_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @given(st.lists(st.text(alphabet="ab \n", max_size=4), min_size=1, max_size=8))
 def test_each_row_is_a_document(rows: list[str]) -> None:
     corpus = Corpus("c", "c", tuple(rows))
-    assert corpus.documents == tuple(rows)
-    assert all(
-        corpus.text.startswith(row, start)
-        for start, row in zip(corpus.document_starts, rows, strict=True)
-    )
+    assert texts_of(corpus) == rows
+    assert (corpus.text, corpus.n_characters) == ("\n\n".join(rows), len("\n\n".join(rows)))
+    assert corpus.text_hash == sha256(corpus.text.encode()).hexdigest()
 
 
 WIKI_ROWS = ["", " = A = \n", "", " = = B = = \n", "", " = 1 henry = \n", " x \n", " = C \n"]
@@ -80,18 +90,19 @@ WIKI_ROWS = ["", " = A = \n", "", " = = B = = \n", "", " = 1 henry = \n", " x \n
 def test_wikitext_documents_are_articles(tail: list[str]) -> None:
     rows = ["", " = First = \n", *tail]
     corpus = Corpus("c", "c", tuple(rows))
-    assert list(corpus.document_starts) == article_starts(rows)
-    assert "\n\n".join(corpus.documents) == corpus.text
+    assert starts_of(corpus) == article_starts(rows)
+    assert "\n\n".join(texts_of(corpus)) == corpus.text
 
 
 def test_text_before_the_first_article_belongs_to_it() -> None:
     rows = ("", "", " = A = \n", "", " a \n", "", " = B = \n")
-    assert Corpus("c", "c", rows).documents == ("\n\n\n\n = A = \n\n\n\n\n a \n\n\n", " = B = \n")
+    first = "\n\n\n\n = A = \n\n\n\n\n a \n\n\n"
+    assert texts_of(Corpus("c", "c", rows)) == [first, " = B = \n"]
 
 
 def test_a_later_heading_alone_does_not_make_wikitext() -> None:
     rows = ("plain", "", " = A = \n", "", " = B = \n")
-    assert Corpus("c", "c", rows).documents == rows
+    assert texts_of(Corpus("c", "c", rows)) == list(rows)
 
 
 def broken_parquet(path: Path) -> None:
@@ -102,7 +113,7 @@ def broken_parquet(path: Path) -> None:
 Make = Callable[[Path], object]
 FAULTS: list[tuple[str, Make, type[Exception], str]] = [
     ("a.txt", lambda p: None, NotFoundError, r"no file '.*a\.txt'"),
-    ("a.txt", lambda p: p.mkdir(), InputError, "is a folder"),
+    ("a.txt", lambda p: p.mkdir(), InputError, "has no text among its 0 files; give a folder with"),
     ("a.txt", lambda p: os.mkfifo(p), InputError, "not a regular file"),
     ("a.csv", lambda p: p.write_text("x"), InputError, r"\.txt, \.jsonl or \.parquet"),
     ("a.txt", lambda p: p.write_text(" \n"), InputError, "holds no text"),
@@ -184,7 +195,7 @@ def test_wikitext_is_the_known_text_of_sixty_articles(
     split: str, characters: int, text_hash: str
 ) -> None:
     corpus = read_corpus(f"{ASSETS}/wikitext-2-raw-{split}.parquet")
-    assert len(corpus.text) == characters
+    assert corpus.n_characters == len(corpus.text) == characters
     assert corpus.text_hash == text_hash
-    assert len(corpus.document_starts) == 60
-    assert list(corpus.document_starts) == article_starts(list(corpus.rows))
+    assert len(texts_of(corpus)) == 60
+    assert starts_of(corpus) == article_starts(list(corpus.rows))

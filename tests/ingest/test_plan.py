@@ -116,7 +116,10 @@ BAD: list[tuple[Spoil, str]] = [
     (_broken_tokenizer, r"The tokenizer in .*copy cannot be loaded"),
     (_no_corpus, r"There is no file '.*none\.txt'"),
     (_corpus("empty.txt", ""), r"empty\.txt' holds no text"),
-    (_corpus("rows.jsonl", '{"words": "a"}\n'), "line 1 has no key 'text'; its keys are 'words'"),
+    (
+        _corpus("rows.jsonl", '{"words": "a"}\n'),
+        "line 1 has no key 'text' or 'messages'; its keys are 'words'",
+    ),
     (_corpus("short.txt", "the cat sat"), r"short has \d+ tokens, and one window takes 50"),
     (_corpus("words.pdf", "the cat"), r"not a text negspace can read"),
     (_settings(pairs=1076), "--pairs 1076 needs 2152 positions.* only 2150; give --pairs 1075"),
@@ -341,19 +344,19 @@ def test_touched_files_are_hashed_again_and_accepted(
     assert len(layers_of(store)) == 2
 
 
-@pytest.mark.parametrize("what", ["weights", "config"])
+@pytest.mark.parametrize("what", ["other weights", "another config"])
 def test_changed_files_of_a_known_revision_are_refused(
     what: str, tmp_path: Path, models: dict[str, Path], text: Path
 ) -> None:
     store, folder = tmp_path / "store", shutil.copytree(models["gpt_neox"], tmp_path / "tiny")
     ingest(store, folder, text, BASE)
-    if what == "weights":
+    if what == "other weights":
         save(folder, make_model("gpt_neox", seed=1))
     else:
         config = json.loads((folder / "config.json").read_text()) | {"layer_norm_eps": 0.5}
         (folder / "config.json").write_text(json.dumps(config))
     before = read_tables(store)
-    with pytest.raises(InputError, match=f"main is in the store with another {what}"):
+    with pytest.raises(InputError, match=f"main is in the store with {what}"):
         ingest(store, folder, text, BASE)
     after = read_tables(store)
     assert len(after.pop("jobs")) == len(before.pop("jobs")) + 1

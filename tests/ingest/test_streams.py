@@ -1,6 +1,10 @@
 import hashlib
+import json
 import os
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -11,9 +15,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ingest.corpora import Corpus, read_corpus
-from ingest.settings import StreamSettings
+from ingest.pieces import PieceSizes
+from ingest.settings import IngestSettings, StreamSettings
 from ingest.streams import TokenStream, build_stream, draw_pairs
 from store.errors import InputError
+from store.store import DATABASE
+from tests.models import ingest, plan
 from tests.oracles.streams import Position, cut, document_of
 
 ASSETS = os.environ.get("NEGSPACE_TEST_ASSETS")
@@ -69,12 +76,17 @@ def bytes_of(ids: list[int]) -> list[int]:
     return [len(name) for name in names]
 
 
+def row_starts(corpus: Corpus) -> list[int]:
+    """Where each row begins in the text, in characters."""
+    return [sum(len(row) + 2 for row in corpus.rows[:n]) for n in range(len(corpus.rows))]
+
+
 def token_documents(ids: list[int], corpus: Corpus) -> list[int]:
     """The document of each token, by counting bytes."""
     characters = [n for n, c in enumerate(corpus.text) for _ in c.encode()]
     documents, at = [], 0
     for size in bytes_of(ids):
-        documents.append(document_of(characters[at], list(corpus.document_starts)))
+        documents.append(document_of(characters[at], row_starts(corpus)))
         at += size
     return documents
 
@@ -83,9 +95,11 @@ def tokenise(text: str) -> list[int]:
     return tiny_backend().encode(text, add_special_tokens=False).ids
 
 
-def expected(corpus: Corpus, length: int, bos: int | None, spread: bool) -> list[Position]:
-    if spread:
-        rows = list(corpus.documents)
+def expected(
+    corpus: Corpus, length: int, bos: int | None, spread: bool, join: str = "rows"
+) -> list[Position]:
+    if spread or join == "documents":
+        rows = list(corpus.rows)
         texts = [tokenise(row) for row in rows]
         documents = [[d] * len(ids) for d, ids in enumerate(texts)]
     else:
@@ -135,6 +149,62 @@ def test_any_text_agrees_with_the_oracle(
     else:
         with pytest.raises(InputError, match="tokens"):
             build_stream(TOKENIZER, corpus, choices, length)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.text(alphabet="the ca\né🙂", max_size=30), min_size=1, max_size=6),
+    st.integers(2, 6),
+    st.booleans(),
+    st.none() | st.integers(1, 4),
+    st.integers(1, 20),
+)
+def test_documents_alone_agree_with_the_oracle(
+    rows: list[str], length: int, with_bos: bool, windows: int | None, piece: int
+) -> None:
+    corpus = corpus_of(*rows)
+    wanted = expected(corpus, length, 0 if with_bos else None, False, "documents")
+    bos = "window" if with_bos else "none"
+    choices = StreamSettings(bos=bos, join="documents", windows=windows)
+    sizes = PieceSizes(piece, 8)
+    if len(wanted) < (windows or 1) * length:
+        with pytest.raises(InputError, match=r"no document with|--windows is"):
+            build_stream(TOKENIZER, corpus, choices, length, sizes)
+        return
+    stream = build_stream(TOKENIZER, corpus, choices, length, sizes)
+    kept = wanted[: windows * length] if windows else wanted
+    assert positions_of(stream) == kept
+    seen = {row.document for row in kept}
+    assert stream.short_documents == (max(seen) + 1 if windows else len(rows)) - len(seen)
+    assert (stream.joined, stream.spread, stream.bos) == ("documents", False, bos)
+
+
+def test_documents_left_out_are_told() -> None:
+    corpus = corpus_of("x" * 9, "x", *["x" * 9] * 3, "xx")
+    stream = build_stream(TOKENIZER, corpus, StreamSettings(join="documents", skip_first=1), 4)
+    said = "2 documents were left out: shorter than a window of 4 tokens."
+    assert (stream.short_documents, stream.notes) == (2, (said,))
+    assert stream.document.tolist() == [d for d in (0, 2, 3, 4) for _ in range(8)]
+    assert stream.token_offset.tolist() == [*range(8)] * 4
+    assert stream.eligible_positions.tolist() == [n for n in range(32) if n % 4]
+    first = build_stream(TOKENIZER, corpus, StreamSettings(join="documents", windows=3), 4)
+    assert first.notes == (said.replace("2 documents were", "1 document was"),)
+    assert build_stream(TOKENIZER, corpus, StreamSettings(), 4).notes == ()
+    assert build_stream(TOKENIZER, corpus, StreamSettings(spread=True), 4).short_documents == 2
+
+
+def test_the_number_of_documents_left_out_is_kept(models: dict[str, Path], tmp_path: Path) -> None:
+    texts = ["the cat " * 40, "the", "the dog " * 40, "a"]
+    corpus = tmp_path / "rows.jsonl"
+    corpus.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    asked = IngestSettings(window_length=16, pairs=10, join="documents")
+    (note,) = plan(tmp_path / "s", models["gpt_neox"], corpus, asked).notes
+    assert note == "2 documents were left out: shorter than a window of 16 tokens."
+    ingest(tmp_path / "s", models["gpt_neox"], corpus, asked)
+    with closing(sqlite3.connect(tmp_path / "s" / DATABASE)) as database:
+        ((kept,),) = database.execute("SELECT settings FROM recordings").fetchall()
+        documents = database.execute("SELECT DISTINCT document FROM tokens").fetchall()
+    assert (json.loads(kept)["short_documents"], sorted(documents)) == (2, [(0,), (2,)])
 
 
 def test_a_token_over_a_border_belongs_to_its_first_character() -> None:
@@ -247,6 +317,13 @@ def test_hash_covers_every_choice_and_array() -> None:
         (StreamSettings(windows=100), 4, r"--windows is 100, but tiny gives only \d+ with 4"),
         (StreamSettings(spread=True), 2048, r"no document .* longest of 5 has 20\)"),
         (StreamSettings(spread=True, windows=9), 10, "but tiny gives only 1 with 10"),
+        (StreamSettings(join="documents"), 2048, r"no document .* longest of 5 has 20\)"),
+        (StreamSettings(join="documents", windows=9), 9, "but tiny gives only 2 with 9"),
+        (
+            StreamSettings(join="documents", spread=True),
+            4,
+            "--spread takes the first window of each document, --join documents all of them; give",
+        ),
         (StreamSettings(skip_first=4), 4, "--skip-first 4 leaves nothing .* give 3 or less"),
         (StreamSettings(), 1, "--window-length is 1; give 2 or more"),
     ],

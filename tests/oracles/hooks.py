@@ -10,6 +10,11 @@ from transformers import AutoModelForCausalLM
 
 NAMES = {
     "gpt_neox": "gpt_neox.layers.{}.mlp.dense_h_to_4h",
+    "opt": "model.decoder.layers.{}.fc1",
+    "opt_350m": "model.decoder.layers.{}.fc1",
+    "gpt2": "transformer.h.{}.mlp.c_fc",
+    "gptj": "transformer.h.{}.mlp.fc_in",
+    "phi": "model.layers.{}.mlp.fc1",
     "gate": "model.layers.{}.mlp.gate_proj",
     "up": "model.layers.{}.mlp.up_proj",
 }
@@ -25,7 +30,7 @@ class Seen:
 
 
 def name_of(family: str, projection: str, layer: int) -> str:
-    return NAMES[family if family == "gpt_neox" else projection].format(layer)
+    return NAMES[family if family in NAMES else projection].format(layer)
 
 
 def windows_of_block(length: int) -> int:
@@ -40,8 +45,9 @@ def watch(
     modules, seen = dict(model.named_modules()), [Seen() for _ in names]
 
     def keep(place: Seen, x: torch.Tensor, y: torch.Tensor) -> None:
-        place.inputs.extend(window.float().numpy() for window in x)
-        place.outputs.extend(window.float().numpy() for window in y)
+        # OPT's projection sees the windows as one matrix, others (windows, length, width).
+        place.inputs.append(x.reshape(-1, x.shape[-1]).float().numpy())
+        place.outputs.append(y.reshape(-1, y.shape[-1]).float().numpy())
 
     for name, place in zip(names, seen, strict=True):
         modules[name].register_forward_hook(lambda _, x, y, place=place: keep(place, x[0], y))

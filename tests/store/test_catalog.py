@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from store import catalog
 from store.errors import InputError
+from store.queries.ingests import is_known, known_checkpoint
 from store.queries.recordings import read_pairs, read_token_ids
 from store.records import CheckpointFacts, VocabularyRow
 from store.store import Store
@@ -81,7 +82,7 @@ def test_a_checkpoint_is_added_once_with_its_tensors(store: Store) -> None:
 @pytest.mark.parametrize(
     ("weights", "config", "message"),
     [
-        ("b", "c", "another weights .sha256 a{12}, .* b{12}"),
+        ("b", "c", "other weights .sha256 a{12}, .* b{12}"),
         ("a", "d", "another config .sha256 c,"),
     ],
 )
@@ -171,3 +172,37 @@ def test_a_pair_set_is_added_once(store: Store) -> None:
     assert np.array_equal(read_pairs(store.database, first), pairs)
     with store.database.write() as connection:
         assert catalog.find_pair_set(connection, stream, 4, 9) is None
+
+
+def test_a_missing_checkpoint_is_noted_once_and_replaced_when_it_is_there(store: Store) -> None:
+    model = added(store, lambda c: catalog.add_model(c, MODEL, 1000))
+    added(store, lambda c: catalog.add_checkpoint(c, model, checkpoint("step1", "a")))
+    with store.database.write() as connection:
+        for revision, step in (("step9", 9), ("step9", 9), ("step1", 1)):
+            catalog.add_missing_checkpoint(connection, MODEL.name, revision, step)
+    found = store.database.rows("SELECT revision, step, state FROM checkpoints ORDER BY step")
+    assert [tuple(row) for row in found] == [("step1", 1, "present"), ("step9", 9, "missing")]
+    assert known_checkpoint(store.database, MODEL.name, "step9") is None
+    assert is_known(store.database, MODEL.name, "step9")
+    assert not is_known(store.database, MODEL.name, "step8")
+    facts = replace(checkpoint("step9", "b"), commit_hash="c0")
+    key = added(store, lambda c: catalog.add_checkpoint(c, model, facts))
+    assert added(store, lambda c: catalog.add_checkpoint(c, model, facts)) == key
+    known = known_checkpoint(store.database, MODEL.name, "step9")
+    assert known is not None
+    assert (known.id, known.commit_hash) == (key, "c0")
+
+
+def test_the_newest_commit_of_a_known_checkpoint_is_kept(store: Store) -> None:
+    model = added(store, lambda c: catalog.add_model(c, MODEL, 1000))
+    for commit in ("c0", "c1"):
+        facts = replace(checkpoint("step1", "a"), commit_hash=commit)
+        with store.database.write() as connection:
+            key = catalog.add_checkpoint(connection, model, facts)
+    commits = store.database.rows("SELECT commit_hash FROM checkpoints")
+    assert [row[0] for row in commits] == ["c1"]
+    with store.database.write() as connection:
+        catalog.update_commit(connection, key, "c2")
+    known = known_checkpoint(store.database, MODEL.name, "step1")
+    assert known is not None
+    assert known.commit_hash == "c2"

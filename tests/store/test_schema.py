@@ -51,6 +51,7 @@ CONTRACT = {
     "pair_distances": "recording_id layer pair_set_id pair: input_distance",
     "top_pairs": "recording_id layer pair_set_id source neuron pair_rank: neuron_rank position_1 "
     "position_2 input_distance output_1 output_2 post_1 post_2 survival oi",
+    "recording_comparisons": "recording_a recording_b layer neuron: wd_a wd_b md_a md_b",
 }
 BIG = ("vocabulary", "tokens", "neurons", "pairs", "pair_distances", "top_pairs")
 
@@ -95,7 +96,7 @@ def test_the_migrations_give_the_tables_of_the_code(store: Store, tmp_path: Path
         closing(sqlite3.connect(other.database.path)) as created,
     ):
         assert structure(migrated) == structure(created)
-        assert len(structure(migrated)) == len(tables.metadata.tables) == 20
+        assert len(structure(migrated)) == len(tables.metadata.tables) == 21
 
 
 def test_the_newest_migration_is_the_one_that_the_code_knows(store: Store) -> None:

@@ -20,9 +20,11 @@ from tui.options import make_settings, settings_options
 def command(context: Context, /, model: str, corpus: str, dry_run: bool, **options: Any) -> None:
     """Record what a model's MLP neurons do on a text.
 
-    MODEL is a folder with config.json and .safetensors files, or a folder of such folders, whose
-    names are its revisions. CORPUS is a .txt, .jsonl or .parquet file. Running the same again does
-    only what is missing. The names of the recordings go to stdout.
+    MODEL is a folder with config.json and .safetensors files, a folder of such folders, whose
+    names are its revisions, or a model's name on the hub. CORPUS is a .txt, .jsonl or .parquet
+    file, compressed or not, a folder of them, - for standard input, or a data set of the hub as
+    NAME[/CONFIG]:SPLIT (wikitext-2:test). Running the same again does only what is missing. The
+    names of the recordings go to stdout.
     """
     settings = make_settings(IngestSettings, options)
     # Heavy libraries load only after the options were understood.

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from store.store import Store
 
 
+SHORT_HASH = 12
+
+
 @click.command("status")
 @click.option(
     "--jobs",
@@ -21,15 +24,20 @@ if TYPE_CHECKING:
     metavar="N",
     help="Newest jobs to list.",
 )
+@click.option("--checkpoints", is_flag=True, help="List the checkpoints instead.")
 @common_options
 @pass_context
-def command(context: Context, jobs: int) -> None:
+def command(context: Context, jobs: int, checkpoints: bool) -> None:
     """List models, recordings, their size on disk and state, and the newest jobs."""  # fmt: skip
+    from store.queries.copies import list_bare_copies
     from store.queries.status import list_jobs, list_models, list_recording_status
     from tui.listing import write_listing
 
     store = context.open()
     click.echo(f"Store {printable(str(store.folder))}")
+    if checkpoints:
+        _list_checkpoints(store)
+        return
     models = list_models(store.database)
     write_listing(
         "Models",
@@ -51,6 +59,14 @@ def command(context: Context, jobs: int) -> None:
         ],
         "none yet",
     )  # fmt: skip
+    bare = list_bare_copies(store.database)
+    if bare:
+        write_listing(
+            "Copies without arrays (`negspace copy` brings them)",
+            ("recording", "arrays are in", "named there"),
+            [(r.recording, r.copied_from, r.copied_name) for r in bare],
+            "none",
+        )
     write_listing(
         "Jobs",
         ("id", "kind", "state", "done", "total", "started (UTC)", "command"),
@@ -64,6 +80,23 @@ def command(context: Context, jobs: int) -> None:
     total = sum(r.n_bytes for r in recordings)
     database = store.database.path.stat().st_size
     click.echo(f"Arrays {format_bytes(total)}, database {format_bytes(database)}.")
+
+
+def _list_checkpoints(store: "Store") -> None:
+    """List what the store knows of each checkpoint; `same as` is whose recordings it has."""
+    from store.queries.status import list_checkpoints
+    from tui.listing import write_listing
+
+    write_listing(
+        "Checkpoints",
+        ("model", "revision", "step", "state", "same as", "parameters", "weights", "recordings"),
+        [
+            (c.model, c.revision, c.step, c.state, c.same_as, c.parameters,
+             c.weights_hash and c.weights_hash[:SHORT_HASH], c.recordings)
+            for c in list_checkpoints(store.database)
+        ],
+        "none yet",
+    )  # fmt: skip
 
 
 def _minute(time: str) -> str:

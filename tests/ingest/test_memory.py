@@ -1,0 +1,107 @@
+"""Models recorded from memory are what they would be from a folder; edited ones are themselves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ingest.memory import record
+from ingest.settings import IngestSettings
+from negspace import record as public
+from store.errors import InputError
+from store.store import open_store
+from tests.models import ingest, make_model, make_tokenizer, save, unsynced, write_text
+
+SETTINGS = IngestSettings(window_length=50, windows=4, pairs=10)
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Path:
+    return write_text(tmp_path / "words.txt", 400)
+
+
+def test_an_unchanged_model_is_the_one_in_its_folder(tmp_path: Path, words: Path) -> None:
+    model = make_model("llama")
+    folder = save(tmp_path / "saved", model)
+    names = ingest(tmp_path / "store", folder, words, SETTINGS)
+    with unsynced():
+        found = record(
+            tmp_path / "store", model, make_tokenizer(), str(words), name="mine", settings=SETTINGS
+        )
+    # Its tensors and config equal the folder's, so it is not recorded again.
+    assert found.name == names[0]
+    rows = open_store(tmp_path / "store").sql(
+        "SELECT weights_hash, same_as FROM checkpoints ORDER BY id"
+    )
+    first, second = rows.to_pylist()
+    assert first["weights_hash"] == second["weights_hash"]
+    assert (first["same_as"], second["same_as"]) == (None, 1)
+
+
+def test_an_edited_model_is_recorded_as_it_is_in_memory(tmp_path: Path, words: Path) -> None:
+    model = make_model("gpt_neox").to(torch.float32)  # type: ignore[arg-type]
+    with unsynced():
+        before = record(
+            tmp_path / "s", model, make_tokenizer(), str(words), name="m", settings=SETTINGS
+        )
+        layer = model.get_submodule("gpt_neox.layers.1.mlp.dense_h_to_4h")
+        with torch.no_grad():
+            layer.weight[3] = 0.0
+            layer.bias[3] = 0.5
+        after = record(
+            tmp_path / "s", model, make_tokenizer(), str(words),
+            name="m", revision="step1", settings=SETTINGS,
+        )  # fmt: skip
+    assert (before.name, after.name) == ("m@main/words", "m@step1/words")
+    assert np.unique(after.layer(1).preactivations([3])).tolist() == [0.5]
+    assert np.ptp(before.layer(1).preactivations([3])) > 0
+    assert np.array_equal(before.layer(0).preactivations([1]), after.layer(0).preactivations([1]))
+
+
+def test_the_model_is_left_as_it_was(tmp_path: Path, words: Path) -> None:
+    model = make_model("llama")
+    model.train()
+    model.get_submodule("model.layers.0").eval()
+    modes = [module.training for module in model.modules()]
+    with unsynced():
+        public(tmp_path / "s", model, make_tokenizer(), str(words), name="m", settings=SETTINGS)
+    assert [module.training for module in model.modules()] == modes
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_the_same_again_runs_no_forward_pass(
+    tmp_path: Path, words: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model("llama")
+    with unsynced():
+        first = record(
+            tmp_path / "s", model, make_tokenizer(), str(words), name="m", settings=SETTINGS
+        )
+        monkeypatch.setattr("ingest.pipeline.forward", None)
+        again = record(
+            first.store, model, make_tokenizer(), str(words), name="m", settings=SETTINGS
+        )
+    assert again.name == first.name
+
+
+def test_other_weights_under_a_known_revision_are_refused(tmp_path: Path, words: Path) -> None:
+    with unsynced():
+        record(
+            tmp_path / "s", make_model("llama"), make_tokenizer(), str(words),
+            name="m", settings=SETTINGS,
+        )  # fmt: skip
+        with pytest.raises(InputError, match="Revision main is in the store with other weights"):
+            record(
+                tmp_path / "s", make_model("llama", seed=1), make_tokenizer(), str(words),
+                name="m", settings=SETTINGS,
+            )  # fmt: skip
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path, words: Path) -> None:
+    with pytest.raises(InputError, match="Linear is no transformers model"):
+        record(
+            tmp_path / "s", torch.nn.Linear(2, 2), make_tokenizer(), str(words),  # type: ignore[arg-type]
+            name="m", settings=SETTINGS,
+        )  # fmt: skip
+    assert not (tmp_path / "s" / "arrays" / "1").exists()
