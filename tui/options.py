@@ -24,6 +24,17 @@ RENAMED = {"revisions": "revision"}
 """Settings that hold several values whose option is repeated, and so has the singular."""
 
 
+FORMS = ("table", "csv", "json", "jsonl", "parquet")
+"""The forms of results, as `tui/output.py` writes them; here because `--help` loads no more."""
+
+
+def form_option(sentence: str) -> Callable[[Command], Command]:
+    """Return the option `--format` of commands that print a result."""
+    return click.option(
+        "--format", type=click.Choice(FORMS), default=FORMS[0], show_default=True, help=sentence
+    )
+
+
 class ListType(click.ParamType[tuple[str, ...]]):
     """A list option's piece: `1,2` gives two values."""
 

@@ -14,6 +14,7 @@ from pyarrow import parquet
 
 from store.errors import InputError
 from store.readonly import QueryLimits, QueryResult, Row, Value, stream_query
+from tui import options
 from tui.output import FORMS, write_file, write_result
 
 RESULT = QueryResult(
@@ -235,3 +236,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none" / "r.csv"):
         with pytest.raises(InputError, match="cannot be written"):
             write_file(RESULT, "csv", path)
+
+
+def test_the_forms_offered_are_those_that_can_be_written() -> None:
+    assert options.FORMS == FORMS

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from tui.context import Context, common_options, pass_context
+from tui.options import form_option
 
 if TYPE_CHECKING:
     from analysis.comparisons import Comparison
     from store.readonly import QueryResult
 
-FORMS = ("table", "csv", "json", "jsonl", "parquet")
 CORRELATIONS = ("metric", "layer", "n", "spearman", "pearson", "note")
 CHANGES = ("metric", "layer", "neuron", "a", "b", "change")
 NEURONS = ("layer", "neuron", "wd_a", "wd_b", "md_a", "md_b")
@@ -34,12 +34,8 @@ NEURONS = ("layer", "neuron", "wd_a", "wd_b", "md_a", "md_b")
     metavar="N",
     help="Largest changes to list, of each metric.",
 )
-@click.option(
-    "--format",
-    type=click.Choice(FORMS),
-    default="table",
-    show_default=True,
-    help="Form of the table; one other than table shows the correlations if --show is not given.",
+@form_option(
+    "Form of the table; one other than table shows the correlations if --show is not given."
 )
 @common_options
 @pass_context

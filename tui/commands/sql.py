@@ -6,19 +6,12 @@ from pathlib import Path
 import click
 
 from tui.context import Context, common_options, pass_context
-
-FORMS = ("table", "csv", "json", "jsonl", "parquet")
+from tui.options import form_option
 
 
 @click.command("sql")
 @click.argument("statement", required=False)
-@click.option(
-    "--format",
-    type=click.Choice(FORMS),
-    default="table",
-    show_default=True,
-    help="Form of the result.",
-)
+@form_option("Form of the result.")
 @click.option(
     "--limit",
     type=click.IntRange(min=0),

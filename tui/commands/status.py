@@ -29,25 +29,39 @@ SHORT_HASH = 12
 @pass_context
 def command(context: Context, jobs: int, checkpoints: bool) -> None:
     """List models, recordings, their size on disk and state, and the newest jobs."""  # fmt: skip
-    from store.queries.copies import list_bare_copies
-    from store.queries.status import list_jobs, list_models, list_recording_status
-    from tui.listing import write_listing
-
     store = context.open()
     click.echo(f"Store {printable(str(store.folder))}")
     if checkpoints:
         _list_checkpoints(store)
         return
-    models = list_models(store.database)
+    _list_models(store)
+    _list_recordings(store)
+    _list_bare_copies(store)
+    if jobs:
+        _list_jobs(store, jobs)
+    database = store.database.path.stat().st_size
+    click.echo(f"Database {format_bytes(database)}.")
+
+
+def _list_models(store: "Store") -> None:
+    from store.queries.status import list_models
+    from tui.listing import write_listing
+
     write_listing(
         "Models",
         ("model", "family", "layers", "neurons", "activation", "parameters", "checkpoints"),
         [
             (m.model, m.family, m.layers, m.neurons, m.activation, m.parameters, m.checkpoints)
-            for m in models
+            for m in list_models(store.database)
         ],
         "none yet: `negspace ingest MODEL CORPUS` records one, `negspace demo` makes some",
     )
+
+
+def _list_recordings(store: "Store") -> None:
+    from store.queries.status import list_recording_status
+    from tui.listing import write_listing
+
     recordings = list_recording_status(store.database)
     write_listing(
         "Recordings",
@@ -59,6 +73,13 @@ def command(context: Context, jobs: int, checkpoints: bool) -> None:
         ],
         "none yet",
     )  # fmt: skip
+    click.echo(f"Arrays {format_bytes(sum(r.n_bytes for r in recordings))}.")
+
+
+def _list_bare_copies(store: "Store") -> None:
+    from store.queries.copies import list_bare_copies
+    from tui.listing import write_listing
+
     bare = list_bare_copies(store.database)
     if bare:
         write_listing(
@@ -67,19 +88,22 @@ def command(context: Context, jobs: int, checkpoints: bool) -> None:
             [(r.recording, r.copied_from, r.copied_name) for r in bare],
             "none",
         )
+
+
+def _list_jobs(store: "Store", limit: int) -> None:
+    from store.queries.status import list_jobs
+    from tui.listing import write_listing
+
     write_listing(
         "Jobs",
         ("id", "kind", "state", "done", "total", "started (UTC)", "command"),
         [
             (j.id, j.kind, _state(store, j.id, j.state), j.done, j.total, _minute(j.started_at),
              j.command)
-            for j in list_jobs(store.database, jobs)
+            for j in list_jobs(store.database, limit)
         ],
         "none yet",
     )  # fmt: skip
-    total = sum(r.n_bytes for r in recordings)
-    database = store.database.path.stat().st_size
-    click.echo(f"Arrays {format_bytes(total)}, database {format_bytes(database)}.")
 
 
 def _list_checkpoints(store: "Store") -> None:
