@@ -63,6 +63,8 @@ def find_checkpoints(
     """
     if every is not None and ALL not in revisions:
         raise InputError(f"--every {every} needs --revision all; leave it out, or add that.")
+    if not model.strip():
+        raise InputError("MODEL is empty; give a folder, or a model of the hub as ORG/NAME.")
     path = Path(model).expanduser()
     if path.is_dir():
         source = path.resolve()

@@ -30,7 +30,9 @@ def read_kind(folder: Path) -> str:
     except FileNotFoundError:
         raise NotFoundError(f"There is no config.json in {folder}.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a model's config: {error!r}.") from error
+        raise InputError(
+            f"{path} is not a model's config ({error!r}); fetch or save it again."
+        ) from error
     _refuse_architecture(path, kind, _with_defaults(folder, written))
     return kind
 
@@ -48,6 +50,12 @@ def load_config(folder: Path) -> "PretrainedConfig":
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{folder / 'config.json'} cannot be used: {reason}") from error
     return config
+
+
+def read_vocabulary_size(folder: Path) -> int | None:
+    """Return the number of token embeddings that the config says, or None where it says none."""
+    size = getattr(load_config(folder).get_text_config(), "vocab_size", None)
+    return size if isinstance(size, int) else None
 
 
 def _with_defaults(folder: Path, written: dict[str, object]) -> Mapping[str, object]:

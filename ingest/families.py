@@ -104,11 +104,14 @@ def _read_facts(family: Family, config: "PretrainedConfig", name: str, source: s
     d_model, d_mlp, parallel = config.hidden_size, getattr(config, family.d_mlp), family.parallel
     if d_mlp is None and family.times is not None:
         d_mlp = family.times * d_model
+    n_layers = int(config.num_hidden_layers)
+    if n_layers < 1:
+        raise ValueError(f"it has {n_layers} layers")
     return ModelFacts(
         name=name,
         source=source,
         family=config.model_type,
-        n_layers=int(config.num_hidden_layers),
+        n_layers=n_layers,
         d_model=int(d_model),
         d_mlp=int(d_mlp),
         activation=str(getattr(config, family.activation)),

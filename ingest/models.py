@@ -55,6 +55,7 @@ def load_model(folder: Path, dtype: str) -> "PreTrainedModel":
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused below, by name
             )
     except Exception as error:  # transformers raises many kinds, all about these files
         raise InputError(f"The model in {folder} cannot be loaded: {_first(error)}") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.checkpoints import CheckpointFolder, ModelFolder, find_checkpoints
+from ingest.configs import read_vocabulary_size
 from ingest.corpora import Corpus, read_corpus
 from ingest.families import read_model_facts
 from ingest.hub import HubSnapshot, list_weights, read_headers
@@ -189,6 +190,11 @@ def _find(model: str, settings: IngestSettings) -> ModelFolder:
 
 
 def _check_names(database: Database | None, folders: ModelFolder, text: Corpus) -> None:
+    for name in (folders.name, folders.source, text.name, text.source):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"The name {name!r} is not UTF-8; rename it.") from None
     if database is None:
         return
     source = model_source(database, folders.name)
@@ -200,8 +206,8 @@ def _check_names(database: Database | None, folders: ModelFolder, text: Corpus) 
     known = corpus_hash(database, text.name)
     if known is not None and known[1] != text.text_hash:
         raise InputError(
-            f"The store has a corpus {text.name!r} from {known[0]} with another text; give "
-            f"{text.source} another file name, so that the two can be told apart."
+            f"The store has a corpus {text.name!r} from {known[0]} with another text; put this one "
+            "into a file of another name, so that the two can be told apart."
         )
 
 
@@ -238,6 +244,7 @@ def _plan_checkpoint(
     local = checkpoint.hub is None or has_weights(checkpoint.folder)
     tensors: tuple[TensorHeader, ...] = tuple(list_tensors(checkpoint.folder)) if local else ()
     text = _tokenize(checkpoint, source, model, corpus, settings, texts)
+    _check_vocabulary(checkpoint, text)
     layers = parse_layers(settings.layers) or tuple(range(model.n_layers))
     length = text.stream.window_length
     form = LayerFormat(
@@ -266,6 +273,17 @@ def _read_on_hub(snapshot: HubSnapshot) -> tuple[tuple[TensorHeader, ...], int]:
     files = list_weights(snapshot)
     headers = tuple(read_headers(snapshot, files))
     return headers, sum(file.size for file in files if not file.cached)
+
+
+def _check_vocabulary(checkpoint: CheckpointFolder, text: TokenizedText) -> None:
+    """Raise InputError where the text has tokens that the model has no embedding of."""
+    size = read_vocabulary_size(checkpoint.folder)
+    highest = int(text.stream.token_ids.max())
+    if size is not None and highest >= size:
+        raise InputError(
+            f"The tokenizer of {checkpoint.folder} gives the id {highest}, but the model has "
+            f"{size} token embeddings; put the model's own tokenizer there."
+        )
 
 
 def _tokenize(

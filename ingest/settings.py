@@ -13,7 +13,10 @@ DTYPES = ("float16", "bfloat16", "float32")
 PROJECTIONS = ("gate", "up")
 BOS_CHOICES = ("none", "window")
 JOINS = ("rows", "documents")
-_RANGE = re.compile(r"(\d+)(?:-(\d+))?")
+MOST_LAYERS = 100_000
+MOST_SEED = 2**63 - 1
+"""What SQL can hold."""
+_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,10 @@ class IngestSettings(StreamSettings):
         _one_of("--projection", self.projection, PROJECTIONS)
         _at_least("--pairs", self.pairs, 2)
         _at_least("--pair-seed", self.pair_seed, 0)
+        if self.pair_seed > MOST_SEED:
+            raise InputError(f"--pair-seed is {self.pair_seed}; give {MOST_SEED} or less.")
+        if self.name is not None and not self.name.strip():
+            raise InputError("--name is empty; give the model's name in the store.")
         parse_layers(self.layers)
 
 
@@ -110,6 +117,8 @@ def parse_layers(pieces: tuple[str, ...]) -> tuple[int, ...]:
     for piece in pieces:
         match = _RANGE.fullmatch(piece.strip())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last > MOST_LAYERS:
+            raise InputError(f"--layers: {piece!r} goes beyond layer {MOST_LAYERS}; write 0,3-5.")
         if first > last:
             raise InputError(f"--layers: {piece!r} is not a layer or a range; write 0,3-5.")
         layers.update(range(first, last + 1))

@@ -38,10 +38,11 @@ class Database:
     @cached_property
     def engine(self) -> Engine:
         """Return the engine for writing; each connection is WAL, synchronous FULL."""
-        from sqlalchemy import create_engine, event
+        from sqlalchemy import URL, create_engine, event
 
         engine = create_engine(
-            f"sqlite:///{self.path}",
+            # Made of parts: a path may hold what means something in a URL.
+            URL.create("sqlite", database=str(self.path)),
             # The driver must open no transactions of its own: _begin makes them.
             connect_args={"timeout": BUSY_SECONDS, "isolation_level": None},
         )

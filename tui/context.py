@@ -96,12 +96,14 @@ def common_options(command: Command) -> Command:
 
 
 def write_note(text: str) -> None:
-    """Write lines on stderr, made printable."""
-    click.echo("\n".join(map(printable, text.splitlines())), err=True)
+    """Write one line on stderr, made printable: a name may hold a newline."""
+    click.echo(printable(text), err=True)
 
 
 def _set(name: str) -> Callable[[click.Context, click.Parameter, object], None]:
     def callback(ctx: click.Context, param: click.Parameter, value: object) -> None:
+        if name == "folder" and value is not None and not str(value).strip():
+            raise click.UsageError("--store is empty; name the folder of a store.")
         if value is not None:
             given = Path(str(value)) if name == "folder" else value
             source = ctx.get_parameter_source(str(param.name))

@@ -32,7 +32,8 @@ def guarded(group: click.Group, defaults: Callable[[], dict[str, Any]]) -> int:
         write_note(GO_ON if context.resumable else STOPPED)
         return INTERRUPTED
     except click.ClickException as error:
-        write_note(_usage(error))
+        for line in _usage(error).splitlines():
+            write_note(line)
         return error.exit_code
     except Exception as error:
         if context.debug:
@@ -54,6 +55,8 @@ def _explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}."
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return "A path begins with ~ and a user that is not on this machine; write it in full."
     # SQLAlchemy wraps what SQLite says: a full disk, a lock held too long, a damaged file.
     cause = error.__cause__ or error
     if type(cause) in (sqlite3.OperationalError, sqlite3.DatabaseError):

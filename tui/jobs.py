@@ -89,7 +89,7 @@ def analyse(
     plan = plan_analysis(store, rows or list_recordings(store.database))
     for name in dict.fromkeys(row.name for row, _ in plan.incomplete):
         layers = ", ".join(str(layer) for row, layer in plan.incomplete if row.name == name)
-        context.say(f"{name} is not complete (layers {layers}); run its ingest again first.")
+        context.say(f"{name} is not complete (layers {layers}); run its ingest, or copy, again.")
     context.say(f"{len(plan.layers)} layers, {plan.n_neurons:,} neurons left to analyse.")
     if dry_run or not plan.layers:
         return

@@ -41,10 +41,13 @@ class ListType(click.ParamType[tuple[str, ...]]):
     name = "list"
 
     def convert(
-        self, value: str, _param: click.Parameter | None, _ctx: click.Context | None
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
-        """Split at commas; empty pieces are dropped."""
-        return tuple(piece.strip() for piece in value.split(",") if piece.strip())
+        """Split at commas; empty pieces are dropped, but one must be left."""
+        pieces = tuple(piece.strip() for piece in value.split(",") if piece.strip())
+        if not pieces:
+            self.fail(f"{value!r} is empty; leave the option out, or name something.", param, ctx)
+        return pieces
 
 
 def settings_options(kind: "type[DataclassInstance]") -> Callable[[Command], Command]:

@@ -85,6 +85,8 @@ def find_recording(database: Database, name: str) -> RecordingRow:
     Raises NotFoundError that lists what there is.
     """
     rows = list_recordings(database)
+    if not name.strip():
+        raise NotFoundError(f"The name {name!r} is empty; give a recording's, or a part of it.")
     exact = [row for row in rows if row.name == name]
     found = exact or [row for row in rows if name in row.name]
     if len(found) == 1:
@@ -93,7 +95,8 @@ def find_recording(database: Database, name: str) -> RecordingRow:
         names = ", ".join(row.name for row in found)
         raise NotFoundError(f"{name!r} fits {len(found)} recordings: {names}; give more of a name.")
     names = ", ".join(row.name for row in rows[-5:]) or "none yet"
-    raise NotFoundError(f"The store has no recording {name!r}; it has: {names}.")
+    newest = "it has" if len(rows) <= 5 else f"the newest of its {len(rows)} are"
+    raise NotFoundError(f"The store has no recording {name!r}; {newest}: {names}.")
 
 
 def list_layers(database: Database, recording_id: int) -> list[LayerRow]:

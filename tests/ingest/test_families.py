@@ -92,7 +92,7 @@ def test_a_serial_residual_and_defaults_are_read(tmp_path: Path, models: dict[st
     [
         ("{", "is not a model's config"),
         ("[]", "is not a model's config"),
-        ("{}", "is not a model's config: KeyError.'model_type'"),
+        ("{}", "is not a model's config .KeyError.'model_type'"),
         ('{"model_type": "gpt9"}', f"'gpt9'; negspace knows {', '.join(FAMILIES)}. Name its"),
         ('{"model_type": "falcon"}', "or add its family as docs/families.md shows"),
         ('{"model_type": "llama", "hidden_size": "many"}', "cannot be used|lacks what"),

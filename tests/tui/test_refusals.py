@@ -91,8 +91,8 @@ def test_no_such_revision(model: Path, text: Path) -> None:
     ("config", "sentence"),
     [
         ('{"model_type": "bloom"}', "has the model type 'bloom'; negspace knows gpt_neox, opt"),
-        ("{}", "is not a model's config: KeyError('model_type')."),
-        ("[", "is not a model's config: JSONDecodeError("),
+        ("{}", "is not a model's config (KeyError('model_type')); fetch or save it again."),
+        ("[", "is not a model's config (JSONDecodeError("),
     ],
 )
 def test_an_unknown_family(config: str, sentence: str, text: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from store.errors import InputError
 from tui.context import Context, common_options, pass_context
 from tui.options import form_option
 
@@ -67,6 +68,8 @@ def command(
     if statement is None:
         raise click.UsageError("Give a SELECT, - for stdin, or --schema.")
     text = _read_stdin() if statement == "-" else statement
+    if out is not None and out.expanduser().resolve().is_relative_to(store.folder):
+        raise InputError(f"--out {out} lies in the store; name a file outside of it.")
     limits = QueryLimits(seconds=timeout, rows=limit or None)
     with stream_query(store.database.path, text, limits) as result:
         if out is not None:
