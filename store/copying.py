@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import delete
 
 from store import tables as t
 from store.catalog import config_hash
@@ -24,7 +23,7 @@ from store.errors import DamageError, InputError, NegspaceError
 from store.files import hold_lock, make_folders, sync_folders, write_durably
 from store.jobs import Job, Progress
 from store.layout import INPUTS, PREACTIVATIONS, ArrayFormat, LayerFormat
-from store.ledger import add_layers, commit_blocks, discard_recording
+from store.ledger import add_layers, commit_blocks, discard_recording, forget_blocks
 from store.metadata import create_array, create_groups, stored_dtype
 from store.queries.copies import (
     Identity,
@@ -335,20 +334,12 @@ def _batches(files: Sequence[BlockFacts]) -> Iterator[list[BlockFacts]]:
 
 def _forget(target: Store, key: int, files: Sequence[BlockFacts]) -> None:
     """Withdraw the rows of files that will be replaced, before their bytes change."""
-    known, c = committed_blocks(target.database, key), t.blocks.c
+    known = committed_blocks(target.database, key)
     changed = [f for f in files if (f.layer, f.array_name, f.block) in known]
     if not changed:
         return
     with target.database.write() as connection:
-        for file in changed:
-            connection.execute(
-                delete(t.blocks).where(
-                    c.recording_id == key,
-                    c.layer == file.layer,
-                    c.array_name == file.array_name,
-                    c.block == file.block,
-                )
-            )
+        forget_blocks(connection, key, changed)
 
 
 def _copy_file(

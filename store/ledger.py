@@ -94,7 +94,16 @@ def add_layers(
 
 def commit_blocks(connection: Connection, recording_id: int, blocks: Sequence[BlockFacts]) -> None:
     """Vouch for files that are written and synced; a row of the same block is replaced."""
-    now, c = utc_now(), t.blocks.c
+    now = utc_now()
+    forget_blocks(connection, recording_id, blocks)
+    rows = [{"recording_id": recording_id, "committed_at": now, **asdict(b)} for b in blocks]
+    if rows:
+        connection.execute(insert(t.blocks), rows)
+
+
+def forget_blocks(connection: Connection, recording_id: int, blocks: Sequence[BlockFacts]) -> None:
+    """Vouch no longer for some files."""
+    c = t.blocks.c
     for block in blocks:
         connection.execute(
             delete(t.blocks).where(
@@ -104,9 +113,6 @@ def commit_blocks(connection: Connection, recording_id: int, blocks: Sequence[Bl
                 c.block == block.block,
             )
         )
-    rows = [{"recording_id": recording_id, "committed_at": now, **asdict(b)} for b in blocks]
-    if rows:
-        connection.execute(insert(t.blocks), rows)
 
 
 def complete_layer(connection: Connection, recording_id: int, layer: int) -> None:
