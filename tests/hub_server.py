@@ -22,6 +22,7 @@ from huggingface_hub import constants
 
 _API = re.compile(r"/api/(models|datasets)/(.+)")
 _FILE = re.compile(r"/(datasets/)?(.+?)/resolve/([^/]+)/(.+)")
+_WRONG_TOKEN = "Invalid credentials in Authorization header"
 _ACTIONS = ("revision", "refs", "tree", "paths-info", "auth-check")
 
 
@@ -30,13 +31,15 @@ class HubServer:
     """The hub: its folder, its address, and what it is told to do wrong.
 
     `cuts` maps the end of a path to the bytes after which its next GET is cut; `gated` and
-    `private` are repositories; `broken` are statuses by path's end.
+    `private` are repositories, `gated_status` is 401 where nobody is logged in and 403 for who was
+    not let in; `broken` are statuses by path's end, of which 401 is that of a wrong token.
     """
 
     root: Path
     url: str = ""
     cuts: dict[str, list[int]] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
+    gated_status: int = 403
     private: set[str] = field(default_factory=set)
     broken: dict[str, int] = field(default_factory=dict)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
@@ -118,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append((self.command, path, self.headers.get("Range")))
         status = next((s for end, s in self.hub.broken.items() if path.endswith(end)), None)
         if status is not None:
-            self._refuse(status, "")
+            self._refuse(status, "", message=_WRONG_TOKEN if status == 401 else "")
         elif api := _API.fullmatch(path):
             self._answer_api(api[1], api[2], body)
         elif file := _FILE.fullmatch(path):
@@ -142,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json({"branches": branches, "tags": [], "converts": []})
         elif action == "auth-check":
             if repo in self.hub.gated:
-                self._refuse(403, "GatedRepo")
+                self._refuse(self.hub.gated_status, "GatedRepo")
             else:
                 self._send_json({})
         elif (found := self._find(kind, repo, tail[0] if tail else "main")) is None:
@@ -183,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not revisions or repo in self.hub.private:
             self._refuse(404 if not revisions else 401, "RepoNotFound")
         elif repo in self.hub.gated:
-            self._refuse(403, "GatedRepo")
+            self._refuse(self.hub.gated_status, "GatedRepo")
         elif found is None:
             self._refuse(404, "RevisionNotFound")
         elif not (found[0] / name).is_file():
@@ -206,9 +209,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_json(self, value: object) -> None:
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
-    def _refuse(self, status: int, code: str, commit: str | None = None) -> None:
-        headers = {"X-Error-Code": code} if code else {}
-        self._send(status, b"{}", headers | ({"X-Repo-Commit": commit} if commit else {}))
+    def _refuse(
+        self, status: int, code: str, commit: str | None = None, message: str = ""
+    ) -> None:
+        said = {"X-Error-Code": code, "X-Repo-Commit": commit, "X-Error-Message": message}
+        self._send(status, b"{}", {name: value for name, value in said.items() if value})
 
     def _send(self, status: int, data: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

@@ -433,8 +433,10 @@ def test_a_private_model(hub: HubServer, tmp_path: Path, text: Path) -> None:
     assert "or set HF_TOKEN if it is private." in refuses(NotFoundError, tmp_path, text)
 
 
-def test_a_gated_model(hub: HubServer, tmp_path: Path, text: Path) -> None:
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gated_model(status: int, hub: HubServer, tmp_path: Path, text: Path) -> None:
     hub.gated.add(REPO)
+    hub.gated_status = status
     assert refuses(InputError, tmp_path, text) == (
         f"The model {REPO} is gated: ask for access at {hub.url}/{REPO}, then log in with "
         "`hf auth login` or set HF_TOKEN."
@@ -453,6 +455,17 @@ def test_a_model_without_safetensors(hub: HubServer, tmp_path: Path, text: Path)
     weights = hub.root / "models" / REPO / "main" / WEIGHTS
     weights.rename(weights.with_name("pytorch_model.bin"))
     assert refuses(InputError, tmp_path, text).startswith(f"{REPO} has no safetensors at main;")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_hub_that_refuses_the_token(
+    status: int, hub: HubServer, tmp_path: Path, text: Path
+) -> None:
+    hub.broken["/revision/main"] = status
+    assert refuses(InputError, tmp_path, text) == (
+        f"The hub refuses the model {REPO} (HTTP {status}); log in with `hf auth login` or set "
+        "HF_TOKEN."
+    )
 
 
 def test_a_hub_that_fails(hub: HubServer, tmp_path: Path, text: Path) -> None:
