@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ingest.finite import check_finite
 from store.errors import InputError, SelfCheckError
 
 Stored = npt.NDArray[np.generic]
@@ -52,7 +53,7 @@ def convert(
 
 
 def prove(projection: Projection, inputs: torch.Tensor, outputs: torch.Tensor, dtype: str) -> None:
-    """Raise SelfCheckError unless W x + b gives the outputs on sampled rows."""
+    """Raise SelfCheckError unless W x + b gives the outputs, all of them numbers, on some rows."""
     rows = torch.linspace(0, len(inputs) - 1, min(SAMPLED_ROWS, len(inputs))).long()
     x, y = inputs[rows].double(), outputs[rows].double()
     weight = projection.weight.double()
@@ -61,6 +62,7 @@ def prove(projection: Projection, inputs: torch.Tensor, outputs: torch.Tensor, d
     if projection.bias is not None:
         bias = projection.bias.double()
         expected, reach = expected + bias, reach + bias.abs()
+    check_finite(projection.layer, projection.weight, projection.bias, expected)
     # A model sums d_model products in float32, in an order of its own.
     of_sum = inputs.shape[1] * torch.finfo(torch.float32).eps
     eps = max(of_sum, *(torch.finfo(t).eps for t in (outputs.dtype, getattr(torch, dtype))))
@@ -71,7 +73,7 @@ def prove(projection: Projection, inputs: torch.Tensor, outputs: torch.Tensor, d
         raise SelfCheckError(
             f"Layer {projection.layer}, neuron {neuron}: the model's output "
             f"{float(y[row, neuron]):.6g} is not W x + b = {float(expected[row, neuron]):.6g}; "
-            "the model does something else at this place, or its weights hold NaN."
+            "the model does something else at this place."
         )
 
 

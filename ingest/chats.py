@@ -8,6 +8,7 @@ special id, also where a message itself says so, as in `apply_chat_template`.
 import json
 from typing import TYPE_CHECKING
 
+from ingest.reasons import reason_of
 from store.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,19 +33,23 @@ def pack_messages(messages: object, place: str) -> str:
 def render_chat(tokenizer: "PreTrainedTokenizerBase", packed: str, place: str) -> str:
     """Return a chat as the tokenizer's template writes it, without a prompt for an answer.
 
-    Raises InputError where the template refuses the chat.
+    Raises InputError where the template is broken or refuses the chat.
     """
-    from jinja2 import TemplateError
+    from jinja2 import TemplateError, TemplateSyntaxError
 
     try:
         text = tokenizer.apply_chat_template(
             json.loads(packed), tokenize=False, add_generation_prompt=False
         )
-    except (TemplateError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    except TemplateSyntaxError as error:
         raise InputError(
-            f"{place}: the tokenizer's chat template refuses the messages ({reason}); leave such "
-            "chats out."
+            f"The tokenizer's chat template is broken in line {error.lineno} "
+            f"({reason_of(error)}); correct it, or fetch the model's tokenizer again."
+        ) from error
+    except (TemplateError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{place}: the tokenizer's chat template refuses the messages ({reason_of(error)}); "
+            "leave such chats out."
         ) from error
     assert isinstance(text, str)
     return text

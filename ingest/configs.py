@@ -5,10 +5,11 @@ Nothing of the weights is read, and no code of the model's own is run.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest.reasons import reason_of
 from store.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ def load_config(folder: Path) -> "PretrainedConfig":
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # transformers raises many kinds, all about this one file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{folder / 'config.json'} cannot be used: {reason}") from error
+        raise InputError(
+            f"{folder / 'config.json'} cannot be used ({reason_of(error)}); correct it, or fetch "
+            "it again."
+        ) from error
     return config
 
 
@@ -56,6 +59,22 @@ def read_vocabulary_size(folder: Path) -> int | None:
     """Return the number of token embeddings that the config says, or None where it says none."""
     size = getattr(load_config(folder).get_text_config(), "vocab_size", None)
     return size if isinstance(size, int) else None
+
+
+def check_activation(config: "PretrainedConfig", folder: Path, names: Iterable[str]) -> None:
+    """Raise InputError where the config names an activation that transformers does not know.
+
+    `names` are the config's names for it.
+    """
+    from transformers.activations import ACT2FN
+
+    for name in names:
+        value = getattr(config, name, None)
+        if isinstance(value, str) and value not in ACT2FN:
+            raise InputError(
+                f"{folder / 'config.json'}: {name} is {value!r}, no activation that transformers "
+                "knows; correct it to what the model was trained with, such as gelu, silu or relu."
+            )
 
 
 def _with_defaults(folder: Path, written: dict[str, object]) -> Mapping[str, object]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.configs import load_config, read_kind
+from ingest.configs import check_activation, load_config, read_kind
+from ingest.reasons import reason_of
 from store.errors import InputError
 from store.records import ModelFacts
 
@@ -95,9 +96,13 @@ def read_model_facts(folder: Path, name: str, source: str, module: str | None = 
 
         return read_module_facts(config, folder, module, name, source)
     try:
-        return _read_facts(family, config, name, source)
+        facts = _read_facts(family, config, name, source)
     except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / 'config.json'} lacks what a model needs: {error}.") from error
+        raise InputError(
+            f"{folder / 'config.json'} lacks what a model needs ({reason_of(error)}); correct it."
+        ) from error
+    check_activation(config, folder, [family.activation])
+    return facts
 
 
 def _read_facts(family: Family, config: "PretrainedConfig", name: str, source: str) -> ModelFacts:
@@ -138,6 +143,16 @@ def find_family(folder: Path, module: str | None = None) -> Family:
             f"'{EXAMPLE}', or add its family as docs/families.md shows."
         )
     return FAMILIES[kind]
+
+
+def branch_at(folder: Path, module: str) -> str | None:
+    """Return the branch that the family of the model in `folder` has at this path, or None.
+
+    Raises as `read_model_facts` does.
+    """
+    family = FAMILIES.get(read_kind(folder))
+    paths = family.projections.items() if family else ()
+    return next((branch for branch, path in paths if path == module), None)
 
 
 def _one_off(module: str) -> Family:

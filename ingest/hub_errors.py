@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Iterator
 
+from ingest.reasons import reason_of
 from store.errors import InputError, NegspaceError, NotFoundError
 
 LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
@@ -32,7 +33,7 @@ def explain(error: BaseException, kind: str, name: str, *, found: bool) -> Negsp
         )
     if answer is not None:
         return _explain_status(answer.response.status_code, kind, name)
-    return _explain_silence(_first(causes[-1]), kind, name, found)
+    return _explain_silence(reason_of(causes[-1]), kind, name, found)
 
 
 def _explain_status(status: int, kind: str, name: str) -> NegspaceError:
@@ -74,8 +75,3 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while seen is not None:
         yield seen
         seen = seen.__cause__
-
-
-def _first(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

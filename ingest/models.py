@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ingest.reasons import reason_of
 from store.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ def load_tokenizer(folder: Path, fallback: Path) -> "PreTrainedTokenizerBase":
             place, local_files_only=True, use_fast=True, trust_remote_code=False
         )
     except Exception as error:  # transformers raises many kinds, all about these files
-        raise InputError(f"The tokenizer in {place} cannot be loaded: {_first(error)}") from error
+        raise InputError(
+            f"The tokenizer in {place} cannot be loaded ({reason_of(error)}); fetch it or save the "
+            "model's tokenizer there again."
+        ) from error
     return tokenizer
 
 
@@ -58,7 +62,9 @@ def load_model(folder: Path, dtype: str) -> "PreTrainedModel":
                 ignore_mismatched_sizes=True,  # refused below, by name
             )
     except Exception as error:  # transformers raises many kinds, all about these files
-        raise InputError(f"The model in {folder} cannot be loaded: {_first(error)}") from error
+        raise InputError(
+            f"The model in {folder} cannot be loaded ({reason_of(error)}); fetch or save it again."
+        ) from error
     model: PreTrainedModel
     model, report = found
     _refuse_incomplete(folder, report)
@@ -87,12 +93,8 @@ def _refuse_incomplete(folder: Path, report: dict[str, object]) -> None:
     for kind in ("missing_keys", "mismatched_keys"):
         names = sorted(str(key) for key in report.get(kind) or ())  # type: ignore[attr-defined]
         if names:
+            many = "tensor is" if len(names) == 1 else "tensors are"
             raise InputError(
-                f"The weights in {folder} do not fit its config: {len(names)} tensors are missing "
-                f"or of another shape, the first is {names[0]}."
+                f"The weights in {folder} do not fit its config: {len(names)} {many} missing or of "
+                f"another shape, the first is {names[0]}; fetch or save the model again."
             )
-
-
-def _first(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

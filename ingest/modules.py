@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest.configs import check_activation
+from ingest.reasons import reason_of
 from store.errors import InputError
 from store.records import ModelFacts
 
@@ -102,9 +104,10 @@ def _build_empty(config: "PretrainedConfig", folder: Path) -> "nn.Module":
                 config, trust_remote_code=False
             )
     except Exception as error:  # transformers raises many kinds, all about this config
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        check_activation(config.get_text_config(), folder, _ACTIVATIONS)
         raise InputError(
-            f"No model can be built from {folder / 'config.json'}: {reason}"
+            f"No model can be built from {folder / 'config.json'} ({reason_of(error)}); correct "
+            "it, or fetch it again."
         ) from error
     return model
 

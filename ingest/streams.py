@@ -213,9 +213,10 @@ def _cut_joined(text: _Text, width: int, windows: int | None) -> _Cut:
     pieces = text.encoder.encode(text.documents.joined(), text.name)
     tokens = _take(pieces, None if windows is None else windows * width + 1)
     if len(tokens.ids) < width:
+        many = "token" if len(tokens.ids) == 1 else "tokens"
         raise InputError(
-            f"{text.name} has {len(tokens.ids)} tokens, and one window takes {width} of them; give "
-            "a longer text or a smaller --window-length."
+            f"{text.name} has {len(tokens.ids)} {many}, and one window takes {width}; give a "
+            "longer text or a smaller --window-length."
         )
     n_windows = _n_windows(text.name, len(tokens.ids) // width, windows, width)
     return _cut(tokens, width, n_windows)

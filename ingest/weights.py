@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from ingest.reasons import reason_of
 from store.database import to_json
 from store.errors import InputError
 from store.records import CheckpointFacts, TensorFacts
@@ -89,8 +90,14 @@ def _read_header(file: Path) -> Iterator[TensorEntry]:
                     raise ValueError(f"{name} ends behind the end of the file")
                 dtype = dtype_name(entry["dtype"])
                 yield TensorEntry(name, dtype, tuple(entry["shape"]), file, start, end)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file} is not a whole safetensors file: {error}.") from error
+    except OSError as error:
+        raise InputError(
+            f"{file} cannot be read ({error.strerror}); check its permissions and its disk."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{file} is not a whole safetensors file ({reason_of(error)}); fetch or save it again."
+        ) from error
 
 
 def dtype_name(code: str) -> str:

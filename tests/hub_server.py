@@ -209,9 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_json(self, value: object) -> None:
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
-    def _refuse(
-        self, status: int, code: str, commit: str | None = None, message: str = ""
-    ) -> None:
+    def _refuse(self, status: int, code: str, commit: str | None = None, message: str = "") -> None:
         said = {"X-Error-Code": code, "X-Repo-Commit": commit, "X-Error-Message": message}
         self._send(status, b"{}", {name: value for name, value in said.items() if value})
 

@@ -43,13 +43,24 @@ def test_a_wrong_output_is_refused(row: int, wrong: float) -> None:
         convert(projection, inputs, outputs, "float16")
 
 
-@pytest.mark.parametrize("wrong", [0.5, float("nan")])
+@pytest.mark.parametrize("wrong", [0.5, float("nan"), float("inf")])
 @pytest.mark.parametrize("part", ["weight", "bias"])
 def test_a_wrong_weight_or_bias_is_refused(part: str, wrong: float) -> None:
     projection, inputs, outputs = drawn()
     tensor = getattr(projection, part)
     tensor[(4, 7) if part == "weight" else 4] += wrong
-    with pytest.raises(SelfCheckError, match="Layer 3, neuron 4"):
+    kind = "the model's output" if wrong == 0.5 else "its weights hold NaN"
+    with pytest.raises(SelfCheckError, match=f"Layer 3, neuron 4: {kind}"):
+        convert(projection, inputs, outputs, "float32")
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_inputs_that_are_no_numbers_are_not_blamed_on_the_projection(wrong: float) -> None:
+    projection, inputs, _ = drawn()
+    inputs[0, 2] = wrong
+    outputs = inputs @ projection.weight.T
+    said = "^Layer 3: values that reach the projection are NaN or infinite, .*--model-dtype float32"
+    with pytest.raises(SelfCheckError, match=said):
         convert(projection, inputs, outputs, "float32")
 
 

@@ -79,7 +79,7 @@ def test_a_tokenizer_without_template_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "template", ["{{ raise_exception('roles must take turns') }}", "{% if %}", "{{ messages + 1 }}"]
+    "template", ["{{ raise_exception('roles must take turns') }}", "{{ messages + 1 }}"]
 )
 def test_chats_that_the_template_refuses_are_placed(template: str) -> None:
     broken = "{% if messages | length == 1 %}" + template + "{% endif %}" + CHATML
@@ -87,3 +87,12 @@ def test_chats_that_the_template_refuses_are_placed(template: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         build_stream(chat_tokenizer(broken), corpus_of(*CHATS), StreamSettings(bos="none"), 4)
     assert "\n" not in str(caught.value)
+
+
+def test_a_template_with_an_error_of_syntax_is_blamed_itself() -> None:
+    with pytest.raises(InputError) as caught:
+        build_stream(chat_tokenizer("a\n{% if %}"), corpus_of(*CHATS), StreamSettings(), 4)
+    assert str(caught.value) == (
+        "The tokenizer's chat template is broken in line 2 (Expected an expression, got 'end of "
+        "statement block'); correct it, or fetch the model's tokenizer again."
+    )

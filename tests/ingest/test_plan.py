@@ -86,6 +86,19 @@ def _broken_tokenizer(asked: Asked, here: Path) -> None:
     (_copy(asked, here) / "tokenizer.json").write_text("{")
 
 
+def _empty_tokenizer(asked: Asked, here: Path) -> None:
+    (_copy(asked, here) / "tokenizer.json").write_text("{}")
+
+
+def _odd_activation(asked: Asked, here: Path) -> None:
+    _change_config(asked, here, hidden_act="nope")
+
+
+def _odd_activation_by_module(asked: Asked, here: Path) -> None:
+    _odd_activation(asked, here)
+    asked.settings = replace(asked.settings, module="gpt_neox.layers.{layer}.mlp.dense_4h_to_h")
+
+
 def _no_corpus(asked: Asked, here: Path) -> None:
     asked.corpus = here / "none.txt"
 
@@ -105,22 +118,36 @@ def _settings(**values: object) -> Spoil:
     return spoil
 
 
+ODD_ACTIVATION = (
+    r"config\.json: hidden_act is 'nope', no activation that transformers knows; correct it to what"
+)
 BAD: list[tuple[Spoil, str]] = [
     (_no_folder, "There is no folder '.*none'"),
     (_empty_folder, r"holds no model: neither it nor a subfolder has a config\.json"),
     (_other_family, "model type 'bert'; negspace knows gpt_neox"),
-    (_no_layers, r"config\.json"),
+    (
+        _no_layers,
+        r"config\.json cannot be used \(Validation error for field 'num_hidden_layers': .*expected "
+        r"int, got str \(value: 'many'\)\); correct it, or fetch it again\.$",
+    ),
+    (_odd_activation, ODD_ACTIVATION),
+    (_odd_activation_by_module, ODD_ACTIVATION),
     (_pickled, r"holds no model\.safetensors"),
     (_truncated, r"model\.safetensors is not a whole safetensors file"),
     (_no_tokenizer, r"has no tokenizer \(tokenizer\.json"),
     (_broken_tokenizer, r"The tokenizer in .*copy cannot be loaded"),
+    (
+        _empty_tokenizer,
+        r"The tokenizer in .*copy cannot be loaded \('added_tokens' is missing\); fetch it or s",
+    ),
     (_no_corpus, r"There is no file '.*none\.txt'"),
     (_corpus("empty.txt", ""), r"empty\.txt' holds no text"),
     (
         _corpus("rows.jsonl", '{"words": "a"}\n'),
         "line 1 has no key 'text' or 'messages'; its keys are 'words'",
     ),
-    (_corpus("short.txt", "the cat sat"), r"short has \d+ tokens, and one window takes 50"),
+    (_corpus("short.txt", "the cat sat"), r"short has \d+ tokens, and one window takes 50; give a"),
+    (_corpus("one.txt", "a"), r"one has 1 token, and one window takes 50; give a longer text or a"),
     (_corpus("words.pdf", "the cat"), r"not a text negspace can read"),
     (_settings(pairs=1076), "--pairs 1076 needs 2152 positions.* only 2150; give --pairs 1075"),
     (_settings(skip_first=49, pairs=22), "--pairs 22 needs 44 positions"),

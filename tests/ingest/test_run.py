@@ -195,7 +195,7 @@ def damaged(folder: Path, value: float, layer: int = 1) -> Path:
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
-        (float("nan"), SelfCheckError, "Layer 1, neuron 3.*weights hold NaN"),
+        (float("nan"), SelfCheckError, "Layer 1, neuron 3: its weights hold NaN"),
         (1e6, InputError, "Layer 1, neuron 3: .* overflows float16; record with --dtype bfloat16"),
     ],
 )

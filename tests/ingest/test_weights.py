@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -162,6 +163,21 @@ def test_a_file_that_is_not_whole_is_refused(folder: Path, spoil: Callable[[byte
     file.write_bytes(spoil(file.read_bytes()))
     with pytest.raises(InputError, match="is not a whole safetensors file"):
         list_tensors(folder)
+
+
+def test_a_file_that_cannot_be_read_is_not_called_broken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_given: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError) as caught:
+        list_tensors(folder)
+    assert str(caught.value) == (
+        f"{folder / 'model.safetensors'} cannot be read (Permission denied); check its permissions "
+        "and its disk."
+    )
 
 
 def test_tensors_lie_where_the_header_says(folder: Path) -> None:

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from tests.models import make_model, save
 from tests.tui.calling import call
@@ -80,6 +82,33 @@ def test_weights_of_another_shape_are_named(gpt2: Path, text: Path) -> None:
     assert done.code == 1
     assert "do not fit its config" in done.err
     assert "mlp.c_fc" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "sentence"),
+    [
+        (
+            "h.0.mlp.c_fc.weight",
+            0,
+            "Layer 0, neuron 0: its weights hold NaN or infinity; fetch or save",
+        ),
+        (
+            "h.0.mlp.c_proj.bias",
+            1,
+            "Layer 1: values that reach the projection are NaN or infinite, bec",
+        ),
+    ],
+)
+def test_weights_that_are_no_numbers(
+    gpt2: Path, text: Path, name: str, layer: int, sentence: str
+) -> None:
+    tensors = load_file(gpt2 / "model.safetensors")
+    tensors[f"transformer.{name}"][..., 0] = np.nan
+    save_file(tensors, gpt2 / "model.safetensors", {"format": "pt"})
+    words = ("--window-length", "50", "--pairs", "50", "--layers", str(layer), "--store", "s")
+    done = call("ingest", gpt2, text, *words)
+    assert (done.code, done.out) == (1, "")
+    assert done.error.startswith(f"Error: {sentence}")
 
 
 @pytest.mark.parametrize("n_layers", [0, -1])
