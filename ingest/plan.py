@@ -5,14 +5,14 @@ but what it reads of the hub into the hub's cache: small files and the heads of 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.checkpoints import CheckpointFolder, ModelFolder, find_checkpoints
 from ingest.configs import read_vocabulary_size
 from ingest.corpora import Corpus, read_corpus
-from ingest.families import read_model_facts
+from ingest.families import branch_at, read_model_facts
 from ingest.hub import HubSnapshot, list_weights, read_headers
 from ingest.models import load_tokenizer
 from ingest.settings import IngestSettings, parse_layers
@@ -167,6 +167,7 @@ def plan_ingest(
     Raises a NegspaceError for anything that cannot be recorded as asked.
     """
     folders = model if isinstance(model, ModelFolder) else _find(model, settings)
+    settings = _resolve_module(folders, settings)
     facts = [
         read_model_facts(c.folder, folders.name, folders.source, settings.module)
         for c in folders.checkpoints
@@ -187,6 +188,17 @@ def plan_ingest(
 
 def _find(model: str, settings: IngestSettings) -> ModelFolder:
     return find_checkpoints(model, settings.revisions, settings.name, settings.every)
+
+
+def _resolve_module(folders: ModelFolder, settings: IngestSettings) -> IngestSettings:
+    """Return the settings with the branch instead of `--module` where the family has it there."""
+    if settings.module is None:
+        return settings
+    if settings.projection == "up":
+        raise InputError("--module names the branch by its path; leave --projection out.")
+    branches = {branch_at(c.folder, settings.module) for c in folders.checkpoints}
+    branch = branches.pop() if len(branches) == 1 else None
+    return replace(settings, module=None, projection=branch) if branch else settings
 
 
 def _check_names(database: Database | None, folders: ModelFolder, text: Corpus) -> None:
@@ -212,8 +224,6 @@ def _check_names(database: Database | None, folders: ModelFolder, text: Corpus) 
 
 
 def _check_choices(model: ModelFacts, settings: IngestSettings) -> None:
-    if settings.module is not None and settings.projection == "up":
-        raise InputError("--module names the branch by its path; leave --projection out.")
     if settings.projection == "up" and not model.gated:
         raise InputError(
             f"{model.name} has no gate, so no up branch of its own; leave --projection out."

@@ -16,6 +16,17 @@ from tests.models import ingest, make_model, make_tokenizer, save, unsynced, wri
 SETTINGS = IngestSettings(window_length=50, windows=4, pairs=10)
 
 
+class Scaled(torch.nn.Module):
+    """Does more than one matrix."""
+
+    def __init__(self, width: int, neurons: int) -> None:
+        super().__init__()
+        self.inner = torch.nn.Linear(width, neurons)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2.0 * self.inner(x)
+
+
 @pytest.fixture
 def words(tmp_path: Path) -> Path:
     return write_text(tmp_path / "words.txt", 400)
@@ -96,6 +107,20 @@ def test_other_weights_under_a_known_revision_are_refused(tmp_path: Path, words:
                 tmp_path / "s", make_model("llama", seed=1), make_tokenizer(), str(words),
                 name="m", settings=SETTINGS,
             )  # fmt: skip
+
+
+def test_a_projection_that_is_no_linear_layer_any_more_is_refused(
+    tmp_path: Path, words: Path
+) -> None:
+    model = make_model("llama")
+    model.set_submodule("model.layers.1.mlp.gate_proj", Scaled(32, 172))
+    with unsynced(), pytest.raises(InputError) as caught:
+        record(tmp_path / "s", model, make_tokenizer(), str(words), name="m", settings=SETTINGS)
+    assert str(caught.value) == (
+        "model.layers.1.mlp.gate_proj is a Scaled, not a projection; this model cannot be recorded "
+        "as its family says."
+    )
+    assert not list((tmp_path / "s" / "arrays").iterdir())
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path, words: Path) -> None:

@@ -28,7 +28,7 @@ from ingest.settings import IngestSettings
 from store.errors import InputError
 from store.recording import Recording
 from store.store import Store, open_store
-from tests.models import GATED, SIZES, Config, analyse, ingest, randomize, save
+from tests.models import GATED, SIZES, Config, analyse, ingest, plan, randomize, save
 from tests.oracles.hooks import name_of, round_to, watch
 from tests.oracles.stored import Cell, read_bits, read_dtype, read_files, read_numbers, read_rows
 
@@ -128,19 +128,38 @@ def column(rows: list[dict[str, Cell]], name: str) -> npt.NDArray[np.float64]:
     return np.array([row[name] for row in rows], np.float64)
 
 
-def test_a_module_by_its_path_is_recorded_as_its_family_would(
+@pytest.mark.parametrize(("name", "branch"), BRANCHES)
+def test_the_path_of_a_family_is_the_familys_recording(
+    name: str, branch: str, analysed: Store, models: dict[str, Path], text: Path
+) -> None:
+    path = name_of(name, branch, 7).replace("7", "{layer}")
+    work = plan(analysed.folder, models[name], text, replace(BASE, module=path))
+    expected = f"{name}@main/words" + ("#2" if branch == "up" else "")
+    assert (work.todo, work.names([])) == ((), [expected])
+
+
+def test_a_path_of_a_family_may_come_first(
     tmp_path: Path, models: dict[str, Path], text: Path
 ) -> None:
-    store = tmp_path / "store"
-    family = recorded(store, models["gpt2"], text)
-    alone = recorded(store, models["gpt2"], text, replace(BASE, module=C_FC))
-    assert (family.name, alone.name) == ("gpt2@main/words", "gpt2@main/words#2")
-    assert alone.row.projection == C_FC
+    up = replace(BASE, module="model.layers.{layer}.mlp.up_proj")
+    recording = recorded(tmp_path / "store", models["llama"], text, up)
+    assert (recording.name, recording.row.projection) == ("llama@main/words", "up")
+    assert ingest(tmp_path / "store", models["llama"], text, replace(BASE, projection="up")) == []
+
+
+def test_a_module_by_its_path_has_the_bytes_that_a_family_gives_it(
+    tmp_path: Path, models: dict[str, Path], text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family = recorded(tmp_path / "family", models["gpt2"], text)
+    monkeypatch.delitem(families.FAMILIES, "gpt2")
+    store, by_path = tmp_path / "store", replace(BASE, module=C_FC)
+    alone = recorded(store, models["gpt2"], text, by_path)
+    assert (family.row.projection, alone.row.projection) == ("gate", C_FC)
     for layer in family.layers:
-        first, second = (store / f"arrays/{r.row.id}/layer.{layer}" for r in (family, alone))
+        first, second = (r.store.arrays / f"1/layer.{layer}" for r in (family, alone))
         for name in ("inputs", "preactivations", "pair_outputs", "projection"):
             assert read_files(first / name) == read_files(second / name) != {}
-    assert ingest(store, models["gpt2"], text, replace(BASE, module=C_FC)) == []
+    assert ingest(store, models["gpt2"], text, by_path) == []
     (model,) = read_rows(store, "SELECT * FROM models")
     assert (model["d_model"], model["d_mlp"], model["activation"]) == (16, 40, "gelu_new")
 
