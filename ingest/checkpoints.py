@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 MAIN, ALL = "main", "all"
-_STEP = re.compile(r"(?:step|checkpoint)[-_]?(\d+)")
+_STEP = re.compile(
+    r"(?:stage\d+-(?:ingredient\d+-)?)?(?:global_)?(?:step|checkpoint)[-_]?(\d+)(?:-tokens[\d.]+[KMBT])?"
+)
 _SHOWN = 10
 
 
@@ -59,7 +61,7 @@ def find_checkpoints(
 
     If none is named: a folder's highest step, a hub model's `main`. Raises NotFoundError for a
     model or revision that is not there, naming those that are; InputError for `every` without
-    `all`, or where the hub gives nothing.
+    `all`, where none is named and no step is highest, or where the hub gives nothing.
     """
     if every is not None and ALL not in revisions:
         raise InputError(f"--every {every} needs --revision all; leave it out, or add that.")
@@ -128,9 +130,28 @@ def _no_revision(model: str, revision: str, there: Sequence[str]) -> NotFoundErr
 
 
 def step_of(revision: str) -> int | None:
-    """Return the step that a revision's name says (step1000, checkpoint-1000), or None."""
+    """Return the step that a revision's name says, or None.
+
+    It is the number in step1000, checkpoint-1000, global_step1000, stage1-step1000-tokens5B. A name
+    that says more (step1000-ema) may be of other weights than the step's.
+    """
     match = _STEP.fullmatch(revision)
     return int(match[1]) if match else None
+
+
+def _default(there: list[CheckpointFolder], model: str) -> CheckpointFolder:
+    """Return the only checkpoint, or the one of the highest step; InputError if none stands out."""
+    if len(there) == 1:
+        return there[0]
+    highest = max((c.step for c in there if c.step is not None), default=None)
+    last = [c for c in there if c.step == highest]
+    if len(last) == 1 and highest is not None:
+        return last[0]
+    why = "none is named after a step" if highest is None else f"{len(last)} are of step {highest}"
+    raise InputError(
+        f"{model} has the revisions {_names([c.revision for c in there])}, of which {why}; choose "
+        "with --revision."
+    )
 
 
 def _list_checkpoints(folder: Path) -> list[CheckpointFolder]:
@@ -150,8 +171,7 @@ def _choose(
     there: list[CheckpointFolder], revisions: tuple[str, ...], model: str, every: int | None
 ) -> list[CheckpointFolder]:
     if not revisions:
-        stepped = [c for c in there if c.step is not None]
-        return [(stepped or there)[-1]]
+        return [_default(there, model)]
     by_name = {c.revision: c for c in there}
     chosen = _expand(revisions, list(by_name), model, every)
     for revision in chosen:

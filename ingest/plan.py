@@ -145,16 +145,19 @@ class IngestPlan:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know besides: revisions that are missing, documents left out."""
-        texts = dict.fromkeys(note for part in self.checkpoints for note in part.text.stream.notes)
-        if not self.missing:
-            return tuple(texts)
-        model = self.checkpoints[0].model.source
-        return (
-            f"{model} has no revision {', '.join(self.missing)} on the hub: recorded as missing, "
-            "the others go on.",
-            *texts,
-        )
+        """What the user should know besides: missing revisions, documents left out, no cache."""
+        model = self.checkpoints[0].model
+        notes = list(dict.fromkeys(n for part in self.checkpoints for n in part.text.stream.notes))
+        if self.settings.prune and not any(part.checkpoint.hub for part in self.checkpoints):
+            notes.insert(0, f"--prune: {model.name} is not from the hub, so nothing is freed.")
+        if self.missing:
+            names = ", ".join(self.missing)
+            notes.insert(
+                0,
+                f"{model.source} has no revision {names} on the hub: recorded as missing, the "
+                "others go on.",
+            )
+        return tuple(notes)
 
 
 def plan_ingest(

@@ -26,8 +26,20 @@ def found(folder: Path, *revisions: str, every: int | None = None) -> list[tuple
         ("step_7", 7),
         ("step-7", 7),
         ("checkpoint-500", 500),
+        ("global_step1000", 1000),
+        ("step1000-tokens4B", 1000),
+        ("stage1-step1000-tokens5B", 1000),
+        ("stage2-ingredient3-step11931-tokens50B", 11931),
+        ("stage3-step7-tokens1.5T", 7),
         ("main", None),
+        ("stage1", None),
+        ("stage1-tokens5B", None),
+        ("tokens5B-step1", None),
+        ("step1-tokens", None),
         ("step", None),
+        ("step--7", None),
+        ("step1.5", None),
+        ("steps10", None),
         ("step10-ema", None),
         ("my-step10", None),
         ("10", None),
@@ -77,8 +89,26 @@ def test_all_without_a_step_is_refused(tmp_path: Path) -> None:
         found(tmp_path / "odd", "all", every=10)
 
 
-def test_without_steps_the_last_name_is_the_default(tmp_path: Path) -> None:
-    assert found(make(tmp_path / "tiny", "a", "c", "b")) == [("c", None)]
+def test_stages_with_the_same_step_are_two_revisions(tmp_path: Path) -> None:
+    names = ["stage1-step1000-tokens5B", "stage2-step1000-tokens3B", "stage1-step500-tokens2B"]
+    folder = make(tmp_path / "tiny", *names, "main")
+    steps = [(names[2], 500), (names[0], 1000), (names[1], 1000)]
+    assert found(folder, "all") == steps
+    assert found(folder, "all", every=1000) == steps[1:]
+    with pytest.raises(InputError, match=r"-tokens3B, main, of which 2 are of step 1000; choose"):
+        found(folder)
+
+
+def test_subfolders_without_steps_are_not_chosen_from(tmp_path: Path) -> None:
+    folder = make(tmp_path / "tiny", "a", "c", "b")
+    with pytest.raises(InputError) as caught:
+        found(folder)
+    assert str(caught.value) == (
+        f"{folder} has the revisions a, b, c, of which none is named after a step; choose with "
+        "--revision."
+    )
+    assert found(folder, "b") == [("b", None)]
+    assert found(make(tmp_path / "one", "only")) == [("only", None)]
 
 
 def test_a_name_of_ones_own_and_odd_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,17 @@ def test_all_and_every(hub: HubServer) -> None:
     assert found("all", "main", "step2", every=10) == [0, 10, 100, None, 2]
 
 
+def test_steps_of_two_stages(hub: HubServer, tmp_path: Path, text: Path) -> None:
+    names = ("stage1-step20-tokens1B", "stage2-step20-tokens1B")
+    for name, source in zip(names, ("step1", "step2"), strict=True):
+        shutil.copytree(hub.root / "models" / REPO / source, hub.root / "models" / REPO / name)
+    chosen = find_checkpoints(REPO, ("all",), None, 20).checkpoints
+    assert [(c.revision, c.step) for c in chosen] == [("step0", 0), *((n, 20) for n in names)]
+    assert record(tmp_path, text, *names)[0] == [f"{REPO}@{name}/words" for name in names]
+    rows = checkpoints(tmp_path)
+    assert [(rows[name]["step"], rows[name]["same_as"]) for name in names] == [(20, None)] * 2
+
+
 def test_every_needs_all(hub: HubServer) -> None:
     for revisions in ((), ("main",)):
         with pytest.raises(InputError, match=r"--every 5 needs --revision all; leave it out"):
@@ -288,6 +299,7 @@ def test_the_command_in_a_fresh_process(hub: HubServer, tmp_path: Path, text: Pa
 def test_prune_frees_weights_and_a_known_commit_needs_none(
     hub: HubServer, tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert plan(tmp_path, text, "step0", prune=True).notes == ()
     record(tmp_path, text, "step0", "step2", prune=True)
     assert not blobs(tmp_path)
     sizes = [p.stat().st_size for p in (tmp_path / "home").glob("hub/*/blobs/*")]

@@ -87,6 +87,22 @@ def test_no_such_revision(model: Path, text: Path) -> None:
     )
 
 
+def test_a_folder_of_revisions_without_steps(model: Path, text: Path) -> None:
+    for name in ("final", "best"):
+        shutil.copytree(model, f"m/{name}")
+    assert refuses("ingest", "m", text) == (
+        "m has the revisions best, final, of which none is named after a step; choose with "
+        "--revision."
+    )
+
+
+def test_nothing_to_prune_in_a_folder(model: Path, text: Path) -> None:
+    words = ("ingest", model, text, "--window-length", "50", "--dry-run")
+    said = "--prune: gpt_neox is not from the hub, so nothing is freed."
+    assert said in call(*words, "--prune").err.splitlines()
+    assert "--prune" not in call(*words).err
+
+
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
