@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from store.errors import InputError
-from store.settings import setting
+from store.settings import check_types, setting
 
 
 @dataclass(frozen=True)
@@ -15,5 +15,6 @@ class AnalyzeSettings:
     )
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.threads is not None and self.threads < 1:
             raise InputError(f"--threads is {self.threads}; give 1 or more.")

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING
 
 from ingest.checkpoints import MAIN, CheckpointFolder, ModelFolder, step_of
@@ -39,7 +40,7 @@ def record(
     store: Store | str | os.PathLike[str],
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
-    corpus: str,
+    corpus: str | os.PathLike[str],
     *,
     name: str,
     revision: str = MAIN,
@@ -48,13 +49,16 @@ def record(
 ) -> Recording:
     """Record a causal language model in memory on a corpus, and return the recording.
 
-    `store` is a store or the folder of one, made where there is none; `name` and `revision` name
-    the model there. It computes in its own dtype and on its own device, in evaluation mode, and is
-    left as it was. Raises InputError for a model that cannot be recorded, or whose name and
+    `store` is a store or the folder of one, made where there is none; `corpus` is what `negspace
+    ingest` takes; `name` and `revision` name the model in the store. The model computes in its own
+    dtype and on its own device, in evaluation mode, and is left as it was. Raises InputError for
+    an argument of another kind, and for a model that cannot be recorded, or whose name and
     revision belong to other weights.
     """
-    opened = store if isinstance(store, Store) else open_or_create_store(store)
+    _check_kinds(store, tokenizer, corpus, name, revision, settings)
+    corpus = os.fspath(corpus)
     chosen = _settle(settings or IngestSettings(), model, name)
+    opened = store if isinstance(store, Store) else open_or_create_store(store)
     with tempfile.TemporaryDirectory(prefix="negspace-") as folder, _evaluating(model):
         _save(model, tokenizer, Path(folder))
         checkpoint = CheckpointFolder(revision, step_of(revision), Path(folder), model=model)
@@ -66,6 +70,31 @@ def record(
         with run_job(opened, "ingest", asked, call, report) as job:
             names = run_ingest(opened, plan, job)
     return opened.recording(names[0])
+
+
+def _check_kinds(
+    store: object,
+    tokenizer: object,
+    corpus: object,
+    name: object,
+    revision: object,
+    settings: object,
+) -> None:
+    """Raise InputError for the first argument that is of another kind than `record` takes."""
+    from transformers import PreTrainedTokenizerBase
+
+    path = (str, os.PathLike)
+    for argument, value, kinds, wanted in (
+        ("store", store, (Store, *path), "a store or the path of its folder"),
+        ("tokenizer", tokenizer, PreTrainedTokenizerBase, "the model's transformers tokenizer"),
+        ("corpus", corpus, path, "the path of a text, or a data set, NAME[/CONFIG]:SPLIT"),
+        ("name", name, str, "the model's name in the store as a string"),
+        ("revision", revision, str, "the revision's name as a string"),
+        ("settings", settings, (IngestSettings, NoneType), "an IngestSettings or None"),
+    ):
+        if not isinstance(value, kinds):
+            kind = "None" if value is None else f"of type {type(value).__name__}"
+            raise InputError(f"record: {argument} is {kind}; give {wanted}.")
 
 
 def _settle(settings: IngestSettings, model: "PreTrainedModel", name: str) -> IngestSettings:

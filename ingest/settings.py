@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from store.errors import InputError
-from store.settings import setting
+from store.settings import check_types, setting
 
 DTYPES = ("float16", "bfloat16", "float32")
 PROJECTIONS = ("gate", "up")
@@ -47,6 +47,7 @@ class StreamSettings:
     )
 
     def __post_init__(self) -> None:
+        check_types(self)
         _at_least("--window-length", self.window_length, 2)
         _at_least("--windows", self.windows, 1)
         _at_least("--skip-first", self.skip_first, 0)

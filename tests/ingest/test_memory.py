@@ -24,7 +24,7 @@ class Scaled(torch.nn.Module):
         self.inner = torch.nn.Linear(width, neurons)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return 2.0 * self.inner(x)
+        return torch.mul(self.inner(x), 2.0)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_an_edited_model_is_recorded_as_it_is_in_memory(tmp_path: Path, words: P
             layer.weight[3] = 0.0
             layer.bias[3] = 0.5
         after = record(
-            tmp_path / "s", model, make_tokenizer(), str(words),
+            tmp_path / "s", model, make_tokenizer(), words,
             name="m", revision="step1", settings=SETTINGS,
         )  # fmt: skip
     assert (before.name, after.name) == ("m@main/words", "m@step1/words")
@@ -129,4 +129,31 @@ def test_what_is_no_model_is_refused(tmp_path: Path, words: Path) -> None:
             tmp_path / "s", torch.nn.Linear(2, 2), make_tokenizer(), str(words),  # type: ignore[arg-type]
             name="m", settings=SETTINGS,
         )  # fmt: skip
-    assert not (tmp_path / "s" / "arrays" / "1").exists()
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"store": None}, "store is None; give a store or the path of its folder."),
+        ({"tokenizer": None}, "tokenizer is None; give the model's transformers tokenizer."),
+        (
+            {"corpus": ["the cat"]},
+            "corpus is of type list; give the path of a text, or a data set, NAME[/CONFIG]:SPLIT.",
+        ),
+        ({"name": None}, "name is None; give the model's name in the store as a string."),
+        ({"revision": 5}, "revision is of type int; give the revision's name as a string."),
+        ({"settings": {"windows": 8}}, "settings is of type dict; give an IngestSettings or None."),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(
+    wrong: dict[str, object], sentence: str, tmp_path: Path, words: Path
+) -> None:
+    given: dict[str, object] = {
+        "store": tmp_path / "s", "model": make_model("llama"), "tokenizer": make_tokenizer(),
+        "corpus": words, "name": "m", "settings": SETTINGS,
+    }  # fmt: skip
+    with pytest.raises(InputError) as caught:
+        record(**(given | wrong))  # type: ignore[arg-type]
+    assert str(caught.value) == f"record: {sentence}"
+    assert not (tmp_path / "s").exists()

@@ -306,7 +306,7 @@ names = st.text("abc-_.", min_size=1, max_size=6).filter(lambda name: name.strip
         projection=st.sampled_from(PROJECTIONS),
         pairs=st.integers(2, 2000),
         pair_seed=st.integers(0, 3),
-        name=st.none() | st.text("ab $'\"-", min_size=1, max_size=5),
+        name=st.none() | st.text("ab $'\"-", min_size=1, max_size=5).filter(str.strip),
         weights=st.booleans(),
     )
 )
