@@ -137,8 +137,10 @@ def test_a_name_without_an_owner(hub: HubServer) -> None:
     assert not hub.requests
 
 
-def test_a_gated_data_set(hub: HubServer) -> None:
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gated_data_set(status: int, hub: HubServer) -> None:
     hub.gated.add("acme/plain")
+    hub.gated_status = status
     with pytest.raises(InputError, match=r"The data set acme/plain is gated: ask for access at"):
         read_corpus("acme/plain:train")
 
