@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from store.errors import InputError, NotFoundError
 from store.layout import BLOCK_ARRAYS, ROWS, ArrayFormat, LayerFormat
-from store.metadata import stored_dtype
+from store.metadata import in_stored_form, stored_dtype
 from store.shards import Matrix, ShardFile, open_file
 
 Indices = npt.NDArray[np.int64]
@@ -122,7 +122,8 @@ class LayerArrays:
                 f"{', '.join(there) or 'none yet'}. {hint}"
             )
         weights = name.startswith("projection")
-        return self.format.small(name, stored_dtype(self.folder, name) if weights else None)
+        dtype = stored_dtype(self.folder, name) if weights else None
+        return in_stored_form(self.folder, self.format.small(name, dtype))
 
     def _span(self, block: int) -> slice:
         start = block * self.format.block_tokens

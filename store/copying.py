@@ -11,10 +11,8 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from store import tables as t
 from store.catalog import config_hash
@@ -24,7 +22,7 @@ from store.files import hold_lock, make_folders, sync_folders, write_durably
 from store.jobs import Job, Progress
 from store.layout import INPUTS, PREACTIVATIONS, ArrayFormat, LayerFormat
 from store.ledger import add_layers, commit_blocks, discard_recording, forget_blocks
-from store.metadata import create_array, create_groups, stored_dtype
+from store.metadata import create_groups, in_stored_form, stored_dtype
 from store.queries.copies import (
     Identity,
     LayerProgress,
@@ -44,13 +42,14 @@ from store.queries.recordings import (
 )
 from store.readonly import connect_readonly
 from store.records import BlockFacts
-from store.shards import digests, file_bytes, index_bytes
+from store.shards import decode, digests, encode
 from store.store import Store, check_creatable, check_writable, has_store, open_store
 from store.transfer import RowCopier, roles
+from store.writer import add_array
 
 WEIGHTS = ("projection", "projection_bias")
 LARGE = (PREACTIVATIONS, INPUTS, *WEIGHTS)
-"""What `--tables-only` leaves out: nearly all bytes."""
+"""What `--tables-only` leaves out: over 99 % of the bytes where the text is long."""
 RECORDED = (*LARGE, "pair_inputs", "pair_outputs")
 """What a recording is made of; the other arrays are what analyses found."""
 BATCH_BYTES = 64 * 2**20
@@ -60,7 +59,10 @@ MARGIN = 10_000_000
 
 @dataclass(frozen=True)
 class RecordingCopy:
-    """What of one recording is missing in the target: its files and the layers with new rows."""
+    """What of one recording is missing in the target: its files and the layers with new rows.
+
+    `left_out` is bytes of what the target lacks and `--tables-only` does not bring.
+    """
 
     row: RecordingRow
     files: tuple[BlockFacts, ...]
@@ -69,7 +71,7 @@ class RecordingCopy:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the files to copy."""
+        """Bytes of the files to copy; plain files of older stores may take fewer in the target."""
         return sum(file.n_bytes for file in self.files)
 
 
@@ -121,6 +123,8 @@ def plan_copy(
 
 
 def _check_target(source: Store, place: Path) -> Store | None:
+    if place == source.folder:
+        raise InputError(f"--to {place} is the store to copy from; name another folder.")
     if place.is_relative_to(source.folder) or source.folder.is_relative_to(place):
         raise InputError(
             f"--to {place} and the store {source.folder} lie in one another; name a folder "
@@ -168,7 +172,8 @@ def _compare(
     files, left_out = [], 0
     for file in list_blocks(source.database, row.id):
         if tables_only and file.array_name in LARGE:
-            left_out += file.n_bytes
+            there_already = (file.layer, file.array_name, file.block) in known
+            left_out += 0 if there_already else file.n_bytes
         elif _is_missing(file, known, numbers, row.name):
             files.append(file)
     return RecordingCopy(row, tuple(files), numbers, left_out)
@@ -307,13 +312,14 @@ def _copy_files(
         create_groups(target.arrays, there[layer], name)
     for batch in _batches(part.files):
         _forget(target, key, batch)
-        folders = set()
+        copied: dict[Path, BlockFacts] = {}
         for file in batch:
-            folders.add(_copy_file(source, target, here[file.layer], there[file.layer], file))
+            path = _copy_file(source, target, here[file.layer], there[file.layer], file)
+            copied[path] = replace(file, n_bytes=path.stat().st_size)
             progress.advance(file.n_bytes)
-        sync_folders(sorted(folders))
+        sync_folders(sorted({path.parent for path in copied}))
         with target.database.write() as connection:
-            commit_blocks(connection, key, batch)
+            commit_blocks(connection, key, list(copied.values()))
 
 
 def _formats(database: Database, key: int) -> dict[int, LayerFormat]:
@@ -345,17 +351,22 @@ def _forget(target: Store, key: int, files: Sequence[BlockFacts]) -> None:
 def _copy_file(
     source: Store, target: Store, here: LayerFormat, there: LayerFormat, file: BlockFacts
 ) -> Path:
-    """Copy one file, its digests checked on the way, and return its folder, which is not synced."""
+    """Copy one file, its digests checked on the way, and return it; its folder is not synced.
+
+    A plain file of an array that the target compresses is compressed on the way, or the reverse.
+    """
     folder = here.folder(source.arrays)
     dtype = stored_dtype(folder, file.array_name) if file.array_name in WEIGHTS else None
     array = here.array(file.array_name, dtype)
-    data = _read_checked(array.file(folder, file.block), array, file.digests)
+    stored = in_stored_form(folder, array)
+    data = _read_checked(array.file(folder, file.block), stored, file.digests)
     home = there.folder(target.arrays)
-    create_array(home, array)
+    written = add_array(target, there, array)
     path = array.file(home, file.block)
     make_folders(path.parent)
-    write_durably(path, [data])
-    return path.parent
+    same = written.compressed == stored.compressed
+    write_durably(path, [data] if same else encode(decode(data, stored, path), written))
+    return path
 
 
 def _read_checked(path: Path, array: ArrayFormat, expected: bytes) -> bytes:
@@ -363,11 +374,7 @@ def _read_checked(path: Path, array: ArrayFormat, expected: bytes) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise DamageError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(data) != file_bytes(array):
-        raise DamageError(f"{path} has {len(data):,} bytes, {file_bytes(array):,} were written.")
-    matrix = np.frombuffer(data, array.stored, array.rows * array.columns)
-    found = digests(matrix.reshape(array.rows, array.columns))
-    if found != expected or data[array.data_bytes :] != index_bytes(array):
+    if digests(decode(data, array, path)) != expected:
         raise DamageError(
             f"{path} is not what was written; `negspace verify --full` lists all damage. If it was "
             "being analysed, run the same command again."

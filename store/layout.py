@@ -1,7 +1,8 @@
 """Where the arrays of a recording lie and what shape each has: the one place that knows both.
 
-Every array file holds one padded matrix in C order. `ArrayFormat` says what zarr needs to describe
-an array, and what `store/shards.py` needs to write and read its files.
+Every array file holds one padded matrix in C order, compressed where it is int64: counts and
+positions shrink to a fifth. `ArrayFormat` says what zarr needs to describe an array, and what
+`store/shards.py` needs to write and read its files.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ class ArrayFormat:
     """One array: its shape, its files, and their bytes.
 
     `dtype` is what the values mean (float16, bfloat16, float32, int64); `rows` and `columns` are
-    the padded matrix of one file, and `sharded` says that the matrix is followed by zarr's index.
+    the padded matrix of one file; `sharded` says that the matrix is followed by zarr's index, and
+    `compressed` that the file is not the matrix itself, but its zstd frame and crc32c.
     """
 
     name: str
@@ -38,6 +40,7 @@ class ArrayFormat:
     columns: int
     block_axis: int | None = None
     sharded: bool = False
+    compressed: bool = False
 
     @cached_property
     def stored(self) -> npt.DTypeLike:
@@ -64,7 +67,7 @@ class ArrayFormat:
 
     @property
     def data_bytes(self) -> int:
-        """Bytes of the matrix, without an index."""
+        """Bytes of the matrix, without an index, before any compression."""
         return self.rows * self.row_bytes
 
     @property
@@ -140,7 +143,10 @@ class LayerFormat:
             "projection": ((m, d), ("neuron", "hidden"), dtype or self.dtype),
             "projection_bias": ((m,), ("neuron",), dtype or self.dtype),
         }[name]
-        return ArrayFormat(name, own, shape, names, rows=shape[0], columns=(*shape, 1)[1])
+        return ArrayFormat(
+            name, own, shape, names, rows=shape[0], columns=(*shape, 1)[1],
+            compressed=own == "int64",
+        )  # fmt: skip
 
 
 def windows_per_block(window_length: int) -> int:

@@ -13,16 +13,17 @@ from store.database import Database
 from store.errors import BusyError, DamageError
 from store.files import folder_bytes, hold_lock, is_locked
 from store.layout import BLOCK_ARRAYS, ArrayFormat, LayerFormat
-from store.metadata import stored_dtype
+from store.metadata import in_stored_form, stored_dtype
 from store.queries.recordings import (
     LayerRow,
     RecordingRow,
     layer_format,
+    list_layer_blocks,
     list_layers,
     list_recordings,
     read_digests,
 )
-from store.shards import open_file
+from store.shards import check_size, open_file
 from store.store import Store
 
 
@@ -68,26 +69,26 @@ def _verify_layer(
 ) -> Iterator[CheckedFile]:
     form = layer_format(recording, layer)
     folder = form.folder(store.arrays)
-    digests = read_digests(store.database, recording.id, layer.layer)
-    for (name, block), expected in sorted(digests.items()):
-        path, fault, size = folder / name, None, 0
+    for facts in list_layer_blocks(store.database, recording.id, layer.layer):
+        name, block, fault = facts.array_name, facts.block, None
+        path = form.array(name).file(folder, block)
         try:
             array = array_format(form, folder, name)
-            path, size = array.file(folder, block), array.data_bytes
-            file = open_file(path, array, expected)
+            check_size(path, facts.n_bytes)
+            file = open_file(path, array, facts.digests)
             if full:
                 file.check_all()
         except DamageError as error:
             fault = str(error)
-        yield CheckedFile(recording.name, layer.layer, name, block, path, size, fault)
+        yield CheckedFile(recording.name, layer.layer, name, block, path, facts.n_bytes, fault)
 
 
 def array_format(form: LayerFormat, folder: Path, name: str) -> ArrayFormat:
-    """Return the format of an array by its name; weights have the dtype that they were stored in.
+    """Return the format of an array by its name, with the dtype and the form it was stored in.
 
     Raises DamageError where an array's zarr.json is missing.
     """
-    return form.array(name, stored_dtype(folder, name))
+    return in_stored_form(folder, form.array(name, stored_dtype(folder, name)))
 
 
 def find_debris(store: Store) -> Iterator[Debris]:

@@ -1,26 +1,31 @@
 """The zarr.json of every array and group, made by zarr-python itself and written durably.
 
 So any Zarr v3 reader opens a recording. bfloat16, which zarr-python has no dtype for, is stored as
-uint16 with the attribute `dtype: bfloat16`.
+uint16 with the attribute `dtype: bfloat16`. Whether an array's files are compressed is what its
+zarr.json says, and never changes: the int64 arrays of stores of format 1 are plain, and stay so.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from store.compression import LEVEL
 from store.errors import DamageError
 from store.files import make_folders, sync_folders, write_durably
 from store.layout import DTYPES, ROWS, ArrayFormat, LayerFormat
 
+_FORMS = {("bytes",): False, ("bytes", "zstd", "crc32c"): True}
+
 
 def array_json(array: ArrayFormat) -> bytes:
-    """Return the zarr.json of an array: `bytes` codec only, sharded where the array is."""
+    """Return the zarr.json of an array: sharded or compressed where the array is, else plain."""
     import zarr
-    from zarr.codecs import BytesCodec
+    from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
     from zarr.storage import MemoryStore
 
     memory = MemoryStore()
@@ -38,7 +43,7 @@ def array_json(array: ArrayFormat) -> bytes:
             fill_value=array.fill_value,
             serializer=BytesCodec(endian="little"),
             filters=None,
-            compressors=None,
+            compressors=[ZstdCodec(level=LEVEL), Crc32cCodec()] if array.compressed else None,
             attributes={"dtype": array.dtype},
             dimension_names=array.dimension_names,
         )
@@ -51,13 +56,32 @@ def group_json(attributes: dict[str, object]) -> bytes:
     return json.dumps(document, indent=2).encode()
 
 
-def create_array(layer_folder: Path, array: ArrayFormat) -> None:
-    """Make the folders and the zarr.json of an array, where they are not there yet."""
+def create_array(layer_folder: Path, array: ArrayFormat) -> ArrayFormat:
+    """Make the folders and the zarr.json of an array, where they are not there yet.
+
+    Returns the array in the form that its files have.
+    """
     folder = layer_folder / array.name
     make_folders(array.file(layer_folder, 0).parent)
     if not (folder / "zarr.json").exists():
         write_durably(folder / "zarr.json", [array_json(array)])
         sync_folders([folder])
+    return in_stored_form(layer_folder, array)
+
+
+def in_stored_form(layer_folder: Path, array: ArrayFormat) -> ArrayFormat:
+    """Return an array as its files are: compressed or, in older stores, plain.
+
+    Raises DamageError where its zarr.json cannot be read.
+    """
+    if not array.compressed:
+        return array
+    path = layer_folder / array.name / "zarr.json"
+    try:
+        codecs = [codec["name"] for codec in json.loads(path.read_bytes())["codecs"]]
+        return replace(array, compressed=_FORMS[tuple(codecs)])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamageError(f"{path} cannot be read: {error}.") from error
 
 
 def create_groups(arrays: Path, layer: LayerFormat, recording: str) -> None:

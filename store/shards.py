@@ -2,8 +2,10 @@
 
 A file is one padded matrix in C order; a sharded one is followed by zarr's shard index (offset and
 length of each chunk of 64 rows, little-endian u64, then their crc32c), whose bytes are known
-beforehand. Digests (xxh3-64 of each 64 rows as written) are kept in the ledger, never in the file,
-so a stale, swapped or missing file is seen as well as a flipped bit. No other module knows this.
+beforehand. A compressed file is the matrix as one zstd frame and the frame's crc32c. Digests
+(xxh3-64 of each 64 rows of the matrix, before compression) are kept in the ledger, never in the
+file, so a stale, swapped or missing file is seen as well as a flipped bit. No other module knows
+this.
 """
 
 import mmap
@@ -18,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from store.compression import compress, decompress, most_bytes
 from store.errors import DamageError
 from store.files import make_folders, write_durably
 from store.layout import ROWS, ArrayFormat
@@ -26,7 +29,9 @@ Matrix = npt.NDArray[np.generic]
 
 
 def file_bytes(array: ArrayFormat) -> int:
-    """Return the size of a file of the array."""
+    """Return the size of a file of the array; of a compressed one, the most that it can have."""
+    if array.compressed:
+        return most_bytes(array.data_bytes)
     return array.data_bytes + len(index_bytes(array))
 
 
@@ -68,13 +73,58 @@ def write_file(path: Path, values: Matrix, array: ArrayFormat) -> bytes:
     """
     matrix = pad(values, array)
     make_folders(path.parent)
-    write_durably(path, [matrix.data.cast("B"), index_bytes(array)])
+    write_durably(path, encode(matrix, array))
     return digests(matrix)
+
+
+def encode(matrix: Matrix, array: ArrayFormat) -> list[memoryview | bytes]:
+    """Return what a file of this matrix (rows, columns) consists of."""
+    data = matrix.data.cast("B")
+    return [compress(data)] if array.compressed else [data, index_bytes(array)]
+
+
+def decode(data: bytes, array: ArrayFormat, path: Path) -> Matrix:
+    """Return the matrix (rows, columns) of a file's bytes, its digests unchecked.
+
+    Raises DamageError naming the file where it is no file of the array.
+    """
+    if array.compressed:
+        try:
+            data = decompress(data, array.data_bytes)
+        except ValueError as error:
+            raise _not_written(f"{path} is") from error
+    else:
+        _compare_sizes(path, len(data), file_bytes(array))
+        if data[array.data_bytes :] != index_bytes(array):
+            raise _not_written(f"{path}: the shard index is")
+    return _matrix(data, array)
+
+
+def _matrix(data: bytes | mmap.mmap, array: ArrayFormat) -> Matrix:
+    values = np.frombuffer(data, array.stored, array.rows * array.columns)
+    return values.reshape(array.rows, array.columns)
+
+
+def check_size(path: Path, n_bytes: int) -> None:
+    """Raise DamageError unless there is a file of `n_bytes`."""
+    try:
+        _compare_sizes(path, path.stat().st_size, n_bytes)
+    except OSError as error:
+        raise DamageError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _compare_sizes(path: Path, found: int, written: int) -> None:
+    if found != written:
+        raise DamageError(f"{path} has {found:,} bytes, {written:,} were written.")
+
+
+def _not_written(what: str) -> DamageError:
+    return DamageError(f"{what} not what was written; `negspace verify --full` lists all damage.")
 
 
 @dataclass(frozen=True)
 class ShardFile:
-    """One mapped file of an array. Rows leave it only after their digest was checked."""
+    """One open file of an array. Rows leave it only after their digest was checked."""
 
     path: Path
     array: ArrayFormat
@@ -82,7 +132,7 @@ class ShardFile:
     expected: tuple[int, ...]
 
     def rows(self, first_group: int, last_group: int) -> Matrix:
-        """Return rows `64 first_group` to `64 last_group` as a view of the map, checked.
+        """Return rows `64 first_group` to `64 last_group` as a read-only view, checked.
 
         Raises DamageError naming the file and the rows.
         """
@@ -94,17 +144,15 @@ class ShardFile:
         """Check the digest of one group of 64 rows."""
         found = _digest(self.matrix[group * ROWS : (group + 1) * ROWS])
         if found != self.expected[group]:
-            raise DamageError(
-                f"{self.path}: rows {group * ROWS} to {(group + 1) * ROWS - 1} are not what was "
-                "written; `negspace verify --full` lists all damage."
-            )
+            rows = f"rows {group * ROWS} to {(group + 1) * ROWS - 1}"
+            raise _not_written(f"{self.path}: {rows} are")
 
     def check_all(self) -> None:
         """Check every digest and the bytes of the index."""
         for group in range(self.array.n_groups):
             self.check(group)
-        if self._tail() != index_bytes(self.array):
-            raise DamageError(f"{self.path}: the shard index is not what was written.")
+        if self.array.sharded and self._tail() != index_bytes(self.array):
+            raise _not_written(f"{self.path}: the shard index is")
 
     def _tail(self) -> bytes:
         with self.path.open("rb") as file:
@@ -113,24 +161,25 @@ class ShardFile:
 
 
 def open_file(path: Path, array: ArrayFormat, expected: bytes) -> ShardFile:
-    """Map one file of the array, its size checked first (a short file under a map is a SIGBUS).
+    """Open one file of the array: mapped, or decoded into memory where it is compressed.
 
-    Raises DamageError where the file is missing or has another size.
+    Raises DamageError where the file is missing, has another size or cannot be decoded.
     """
-    size = file_bytes(array)
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        matrix = decode(path.read_bytes(), array, path) if array.compressed else _map(path, array)
     except OSError as error:
         raise DamageError(f"{path} cannot be read: {error.strerror}.") from error
+    return ShardFile(path, array, matrix, _unpack(expected, array, path))
+
+
+def _map(path: Path, array: ArrayFormat) -> Matrix:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        found = os.fstat(descriptor).st_size
-        if found != size:
-            raise DamageError(f"{path} has {found:,} bytes, {size:,} were written.")
-        data = mmap.mmap(descriptor, array.data_bytes, prot=mmap.PROT_READ)
+        # A short file under a map is a SIGBUS.
+        _compare_sizes(path, os.fstat(descriptor).st_size, file_bytes(array))
+        return _matrix(mmap.mmap(descriptor, array.data_bytes, prot=mmap.PROT_READ), array)
     finally:
         os.close(descriptor)
-    matrix = np.frombuffer(data, dtype=array.stored).reshape(array.rows, array.columns)
-    return ShardFile(path, array, matrix, _unpack(expected, array, path))
 
 
 def _unpack(expected: bytes, array: ArrayFormat, path: Path) -> tuple[int, ...]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from store.readonly import Parameters
     from store.recording import Recording
 
-FORMAT = 1
-"""Version of the layout on disk; a store of a higher one is refused."""
+FORMAT = 2
+"""Version of the layout on disk; a store of a higher one is refused. 2: int64 arrays compressed."""
 DATABASE = "negspace.sqlite"
 
 
@@ -187,5 +187,22 @@ def _write_facts(store: Store) -> None:
     # Written last: a folder is a store only when its database is ready.
     make_folders(store.arrays)
     facts = {"store_id": store.store_id, "format": FORMAT, "database": f"sqlite:///{DATABASE}"}
-    write_durably(store.folder / "store.json", [json.dumps(facts, indent=2).encode() + b"\n"])
-    sync_folders([store.folder])
+    _write_json(store.folder, facts)
+
+
+def raise_format(store: Store) -> None:
+    """Mark an older store as one of today's format, before it gets a file that only this one has.
+
+    An older negspace then says that it is too old, where it would take such a file for damaged.
+    """
+    path = store.folder / "store.json"
+    if json.loads(path.read_text(encoding="utf-8"))["format"] >= FORMAT:
+        return
+    with hold_lock(store.locks / "create", "A change of this store's format"):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        _write_json(store.folder, facts | {"format": FORMAT})
+
+
+def _write_json(folder: Path, facts: dict[str, object]) -> None:
+    write_durably(folder / "store.json", [json.dumps(facts, indent=2).encode() + b"\n"])
+    sync_folders([folder])

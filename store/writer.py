@@ -12,8 +12,15 @@ from store.ledger import commit_blocks, complete_layer
 from store.metadata import create_array, create_groups
 from store.queries.recordings import read_digests
 from store.records import BlockFacts, IntArray
-from store.shards import Matrix, file_bytes, write_file
-from store.store import Store
+from store.shards import Matrix, write_file
+from store.store import Store, raise_format
+
+
+def add_array(store: Store, form: LayerFormat, array: ArrayFormat) -> ArrayFormat:
+    """Make an array where it is not there yet, and return it in the form that its files have."""
+    if array.compressed:
+        raise_format(store)
+    return create_array(form.folder(store.arrays), array)
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,7 @@ class ArrayWriter:
         form = self.layers[layer]
         facts = []
         for name, values in arrays.items():
-            array = form.small(name, weights_dtype)
-            create_array(form.folder(self.store.arrays), array)
+            array = add_array(self.store, form, form.small(name, weights_dtype))
             facts.append(self._write(form, array, 0, values.view(np.dtype(array.stored))))
         return facts
 
@@ -84,7 +90,7 @@ class ArrayWriter:
         path = array.file(form.folder(self.store.arrays), block)
         digests = write_file(path, values, array)
         sync_folders([path.parent])
-        return BlockFacts(form.layer, array.name, block, file_bytes(array), digests)
+        return BlockFacts(form.layer, array.name, block, path.stat().st_size, digests)
 
     def _vouch(self, facts: Iterable[BlockFacts]) -> None:
         rows = list(facts)

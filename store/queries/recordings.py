@@ -7,7 +7,7 @@ import numpy as np
 from store.database import Database
 from store.errors import NotFoundError
 from store.layout import LayerFormat
-from store.records import IntArray
+from store.records import BlockFacts, IntArray
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,16 @@ def read_digests(database: Database, recording_id: int, layer: int) -> dict[tupl
         {"id": recording_id, "layer": layer},
     )
     return {(row[0], row[1]): row[2] for row in rows}
+
+
+def list_layer_blocks(database: Database, recording_id: int, layer: int) -> list[BlockFacts]:
+    """Return the files of a layer that the ledger vouches for, by array name and block."""
+    return database.read(
+        BlockFacts,
+        "SELECT layer, array_name, block, n_bytes, digests FROM blocks "
+        "WHERE recording_id = :id AND layer = :layer ORDER BY array_name, block",
+        {"id": recording_id, "layer": layer},
+    )
 
 
 def read_token_ids(database: Database, stream_id: int) -> IntArray:

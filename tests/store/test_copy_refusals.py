@@ -58,7 +58,7 @@ def test_another_thing_of_the_same_name_is_refused(
     assert sentence in _refused(plan, made, tmp_path, *([update] if update else []))
 
 
-@pytest.mark.parametrize("place", ["", "inside", "arrays/1"])
+@pytest.mark.parametrize("place", ["inside", "arrays/1"])
 def test_a_target_in_the_source_is_refused(place: str, made: Made) -> None:
     before = sorted(made.store.folder.rglob("*"))
     with pytest.raises(InputError, match="lie in one another"):
@@ -66,6 +66,13 @@ def test_a_target_in_the_source_is_refused(place: str, made: Made) -> None:
     with pytest.raises(InputError, match="lie in one another"):
         plan_all(made.store, made.store.folder.parent)
     assert sorted(made.store.folder.rglob("*")) == before
+
+
+def test_a_copy_of_a_store_into_itself_is_refused(made: Made) -> None:
+    folder = made.store.folder
+    for place in (folder, folder / "arrays" / ".."):
+        with pytest.raises(InputError, match="is the store to copy from; name another folder"):
+            plan_all(made.store, place, tables_only=True)
 
 
 def test_targets_that_are_no_store_are_refused(made: Made, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_store_is_made_and_opened(tmp_path: Path) -> None:
     facts = json.loads((folder / "store.json").read_text())
     assert facts == {
         "store_id": made.store_id,
-        "format": 1,
+        "format": 2,
         "database": "sqlite:///negspace.sqlite",
     }
     assert open_or_create_store(tmp_path / "b").store_id != made.store_id
@@ -74,8 +74,8 @@ def test_what_is_no_store_json(store: Store, text: str) -> None:
 
 def test_a_newer_format_is_refused(store: Store) -> None:
     path = store.folder / "store.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(InputError, match="has format 2, this version of negspace knows up to 1"):
+    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
+    with pytest.raises(InputError, match="has format 3, this version of negspace knows up to 2"):
         read_store(store.folder)
 
 

@@ -200,7 +200,7 @@ def test_a_dry_run_of_a_copy_writes_nothing(store: Path, tmp_path: Path) -> None
     [
         (("copy", "three", "--to", "x"), "no recording 'three'"),
         (("copy", "main", "--to", "x"), "fits 2 recordings"),
-        (("copy", "one", "--to", "STORE"), "lie in one another"),
+        (("copy", "one", "--to", "STORE"), "is the store to copy from"),
         (("copy", "one", "--to", "STORE/below"), "lie in one another"),
         (("copy", "one", "--to", "file"), "is a file; name a folder."),
         (("copy", "one", "--to", "full"), "give another --to DIR."),

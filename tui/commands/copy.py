@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--tables-only",
     is_flag=True,
-    help="Leave out pre-activations, inputs and weights, nearly all bytes.",
+    help="Leave out pre-activations, inputs and weights, most of the bytes.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be copied, and do nothing.")
 @common_options
