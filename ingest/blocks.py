@@ -16,6 +16,8 @@ from store.errors import InputError, SelfCheckError
 
 Stored = npt.NDArray[np.generic]
 SAMPLED_ROWS = 4
+PROVED_NEURONS = 2048
+"""Neurons proved in a block, the next ones in the next: more would cost as much as a pass."""
 
 
 @dataclass(frozen=True)
@@ -27,40 +29,23 @@ class Projection:
     bias: torch.Tensor | None
 
 
-@dataclass(frozen=True)
-class LayerBlock:
-    """One layer of one block: inputs (tokens, d_model), preactivations (neurons, tokens)."""
+def prove(
+    projection: Projection, inputs: torch.Tensor, outputs: torch.Tensor, dtype: str, turn: int = 0
+) -> None:
+    """Raise SelfCheckError unless W x + b gives the outputs, all of them numbers, on some rows.
 
-    layer: int
-    inputs: Stored
-    preactivations: Stored
-
-
-def convert(
-    projection: Projection, inputs: torch.Tensor, outputs: torch.Tensor, dtype: str
-) -> LayerBlock:
-    """Check one layer's inputs (tokens, d_model) and outputs (tokens, neurons) and store them.
-
-    Raises SelfCheckError where they do not belong together, InputError for a value that `dtype`
-    cannot hold.
+    `inputs` (tokens, d_model), `outputs` (tokens, neurons); of a wide layer only PROVED_NEURONS
+    neurons are looked at, others at each `turn`.
     """
-    prove(projection, inputs, outputs, dtype)
-    layer = projection.layer
-    stored_inputs = _round(inputs, dtype, layer, "input dimension")
-    # Rounded before the transposition, which then moves half the bytes.
-    stored = _round(outputs, dtype, layer, "neuron").t().contiguous()
-    return LayerBlock(layer, to_numpy(stored_inputs), to_numpy(stored))
-
-
-def prove(projection: Projection, inputs: torch.Tensor, outputs: torch.Tensor, dtype: str) -> None:
-    """Raise SelfCheckError unless W x + b gives the outputs, all of them numbers, on some rows."""
     rows = torch.linspace(0, len(inputs) - 1, min(SAMPLED_ROWS, len(inputs))).long()
-    x, y = inputs[rows].double(), outputs[rows].double()
-    weight = projection.weight.double()
+    first = turn % -(-len(projection.weight) // PROVED_NEURONS) * PROVED_NEURONS
+    neurons = slice(first, first + PROVED_NEURONS)
+    x, y = inputs[rows].double(), outputs[rows, neurons].double()
+    weight = projection.weight[neurons].double()
     expected = x @ weight.T
     reach = x.abs() @ weight.abs().T
     if projection.bias is not None:
-        bias = projection.bias.double()
+        bias = projection.bias[neurons].double()
         expected, reach = expected + bias, reach + bias.abs()
     check_finite(projection.layer, projection.weight, projection.bias, expected)
     # A model sums d_model products in float32, in an order of its own.
@@ -71,17 +56,24 @@ def prove(projection: Projection, inputs: torch.Tensor, outputs: torch.Tensor, d
     if wrong.any():
         row, neuron = (int(i) for i in wrong.nonzero()[0])
         raise SelfCheckError(
-            f"Layer {projection.layer}, neuron {neuron}: the model's output "
+            f"Layer {projection.layer}, neuron {first + neuron}: the model's output "
             f"{float(y[row, neuron]):.6g} is not W x + b = {float(expected[row, neuron]):.6g}; "
             "the model does something else at this place."
         )
 
 
-def _round(values: torch.Tensor, dtype: str, layer: int, what: str) -> torch.Tensor:
-    rounded = values.to(getattr(torch, dtype))
-    if not bool(torch.isfinite(rounded).all()):
-        _refuse(values, rounded, dtype, layer, what)
-    return rounded
+def round_values(values: torch.Tensor, dtype: str, layer: int, what: str) -> torch.Tensor:
+    """Return values (tokens, columns) in the stored dtype.
+
+    Raises InputError for a value that `dtype` cannot hold, SelfCheckError for one that the model
+    did not compute; `what` names a column.
+    """
+    kind: torch.dtype = getattr(torch, dtype)
+    # Rounding keeps the order, so that the ends tell of all; NaN comes through as both of them.
+    ends = torch.stack(torch.aminmax(values)).to(kind)
+    if not bool(torch.isfinite(ends).all()):
+        _refuse(values, values.to(kind), dtype, layer, what)
+    return values.to(kind)
 
 
 def _refuse(values: torch.Tensor, rounded: torch.Tensor, dtype: str, layer: int, what: str) -> None:
@@ -94,11 +86,12 @@ def _refuse(values: torch.Tensor, rounded: torch.Tensor, dtype: str, layer: int,
     raise InputError(f"{place}: {value:.6g} overflows {dtype}; record with --dtype {wider}.")
 
 
+def as_stored(values: torch.Tensor) -> torch.Tensor:
+    """Return a tensor whose numpy array has the bytes as stored: bfloat16 as its bits."""
+    return values.view(torch.int16) if values.dtype == torch.bfloat16 else values
+
+
 def to_numpy(values: torch.Tensor) -> Stored:
     """Return a tensor as stored: bfloat16 as its bits in uint16."""
-    values = values.detach().cpu().contiguous()
-    if values.dtype == torch.bfloat16:
-        bits: Stored = values.view(torch.int16).numpy().view(np.uint16)
-        return bits
-    numbers: Stored = values.numpy()
-    return numbers
+    numbers: Stored = as_stored(values.detach().cpu().contiguous()).numpy()
+    return numbers.view(np.uint16) if values.dtype == torch.bfloat16 else numbers

@@ -17,16 +17,29 @@ Receive = Callable[[int, torch.Tensor, torch.Tensor], None]
 """Told of a layer, its inputs (tokens, d_model) and its pre-activations (tokens, neurons)."""
 
 
+class AllSeenError(Exception):
+    """Ends a forward pass, once every hooked layer has fired: what comes after is not needed."""
+
+
 @dataclass
 class Capture:
-    """The hooks that are set, and which layers fired since the last check."""
+    """The hooks that are set, and which layers fired since the last check.
+
+    With `stop`, a pass is ended by AllSeenError after the last of them.
+    """
 
     layers: tuple[int, ...]
+    stop: bool = False
     _fired: list[int] = field(default_factory=list)
 
     def note(self, layer: int) -> None:
         """Count a firing."""
         self._fired.append(layer)
+
+    def end_if_all_seen(self) -> None:
+        """Raise AllSeenError where the pass may end."""
+        if self.stop and set(self._fired) == set(self.layers):
+            raise AllSeenError
 
     def check(self) -> None:
         """Raise SelfCheckError unless every layer fired exactly once since the last check."""
@@ -52,6 +65,7 @@ def capture(
         ) -> None:
             state.note(layer)
             receive(layer, _flatten(inputs[0], shape[0], layer), _flatten(output, shape[1], layer))
+            state.end_if_all_seen()
 
         return hook
 

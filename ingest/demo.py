@@ -63,7 +63,6 @@ def _make_missing(folder: Path, report: Report, plan: DemoPlan) -> DemoFiles:
     corpus, tokenizer = folder / CORPUS, folder / TOKENIZER
     if not corpus.exists():
         write_durably(corpus, [read_topics().encode("utf-8")])
-        sync_folders([folder])
     if not _is_whole(tokenizer, TOKENIZER_FILES):
         with _appearing(tokenizer) as partial:
             write_tokenizer(corpus.read_text("utf-8"), plan.vocabulary, partial)

@@ -1,47 +1,39 @@
 """Carries out the plan of an ingest: downloads, registers, hashes, records, resumes."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ingest.blocks import LayerBlock, to_numpy
+import numpy as np
+
+from ingest.blocks import to_numpy
 from ingest.checkpoints import step_of
 from ingest.families import Family, find_family, projection_path
 from ingest.hub import prune_weights
 from ingest.hub_download import download_weights
 from ingest.models import load_model
+from ingest.pair_rows import PairRows
+from ingest.passes import Passes, count_room
 from ingest.pipeline import find_weights, record_blocks
 from ingest.plan import CheckpointPlan, IngestPlan, find_missing
 from ingest.registration import Note, register
 from ingest.weights import has_weights, list_tensors
 from store.catalog import add_missing_checkpoint
 from store.jobs import Job, Progress
-from store.layout import DTYPES, INPUTS, PREACTIVATIONS, windows_per_block
+from store.layout import BLOCK_ARRAYS, DTYPES, INPUTS, windows_per_block
 from store.ledger import discard_recording
-from store.queries.recordings import committed_blocks, read_pairs, read_recording
+from store.queries.recordings import (
+    RecordingRow,
+    committed_blocks,
+    read_pairs,
+    read_recording,
+)
 from store.store import Store
 from store.writer import ArrayWriter
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-@dataclass(frozen=True)
-class _ArraySink:
-    """Pushes blocks into the arrays of one recording."""
-
-    writer: ArrayWriter
-
-    def put(self, block: int, layers: Mapping[int, LayerBlock]) -> None:
-        self.writer.commit(
-            block,
-            {
-                layer: {PREACTIVATIONS: values.preactivations, INPUTS: values.inputs}
-                for layer, values in layers.items()
-            },
-        )
 
 
 def _ignore(_sentence: str) -> None:
@@ -127,11 +119,13 @@ def _record_missing(
     }
     writer = ArrayWriter(store, row.name, forms)
     before = progress.done
-    if any(missing.values()):
-        _record_with_model(plan, part, writer, missing, row.name, progress)
     pairs = read_pairs(store.database, row.pair_set_id)
+    whole = frozenset(n for n, blocks in missing.items() if len(blocks) == part.form.n_blocks)
+    pair_rows = PairRows(np.ascontiguousarray(pairs).ravel(), whole)
+    if any(missing.values()):
+        _record_with_model(plan, part, writer, missing, row, pair_rows, progress)
     for layer in missing:
-        writer.complete(layer, pairs)
+        writer.complete(layer, pairs, pair_rows.pop(layer))
     return progress.done - before
 
 
@@ -140,7 +134,8 @@ def _record_with_model(
     part: CheckpointPlan,
     writer: ArrayWriter,
     missing: dict[int, tuple[int, ...]],
-    name: str,
+    row: RecordingRow,
+    pair_rows: PairRows,
     progress: Progress,
 ) -> None:
     settings = plan.settings
@@ -149,18 +144,17 @@ def _record_with_model(
     writer.create()
     if settings.weights:
         _keep_weights(model, part, family, settings.projection, writer, missing)
-    progress.label = f"{name}: tokens"
-    record_blocks(
-        model,
-        family,
-        settings.projection,
-        part.text.stream.windows(),
-        missing,
-        windows_per_block(part.text.stream.window_length),
-        settings.dtype,
-        _ArraySink(writer),
-        progress.advance,
-    )
+    progress.label = f"{row.name}: tokens"
+    windows, length = part.text.stream.windows(), part.text.stream.window_length
+    passes = Passes(windows, windows_per_block(length), row.batch_windows, missing)
+    room = count_room(passes, len(BLOCK_ARRAYS))
+    with writer.stream(room) as stream:
+        record_blocks(
+            model, family, settings.projection, passes, BLOCK_ARRAYS, settings.dtype, stream,
+            pair_rows, progress.advance,
+        )  # fmt: skip
+    for block in stream.committed():
+        progress.advance(passes.tokens_of(block))
 
 
 def _keep_weights(

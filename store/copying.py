@@ -18,7 +18,7 @@ from store import tables as t
 from store.catalog import config_hash
 from store.database import Database
 from store.errors import DamageError, InputError, NegspaceError
-from store.files import hold_lock, make_folders, sync_folders, write_durably
+from store.files import FileBatch, hold_lock
 from store.jobs import Job, Progress
 from store.layout import INPUTS, PREACTIVATIONS, ArrayFormat, LayerFormat
 from store.ledger import add_layers, commit_blocks, discard_recording, forget_blocks
@@ -308,18 +308,21 @@ def _copy_files(
     here = _formats(source.database, part.row.id)
     there = _formats(target.database, key)
     name = read_recording(target.database, key).name
-    for layer in sorted({file.layer for file in part.files}):
-        create_groups(target.arrays, there[layer], name)
+    with FileBatch() as files:
+        for layer in sorted({file.layer for file in part.files}):
+            create_groups(files, target.arrays, there[layer], name)
     for batch in _batches(part.files):
         _forget(target, key, batch)
-        copied: dict[Path, BlockFacts] = {}
-        for file in batch:
-            path = _copy_file(source, target, here[file.layer], there[file.layer], file)
-            copied[path] = replace(file, n_bytes=path.stat().st_size)
-            progress.advance(file.n_bytes)
-        sync_folders(sorted({path.parent for path in copied}))
+        copied = []
+        with FileBatch() as files:
+            for file in batch:
+                n_bytes = _copy_file(
+                    files, source, target, here[file.layer], there[file.layer], file
+                )
+                copied.append(replace(file, n_bytes=n_bytes))
+                progress.advance(file.n_bytes)
         with target.database.write() as connection:
-            commit_blocks(connection, key, list(copied.values()))
+            commit_blocks(connection, key, copied)
 
 
 def _formats(database: Database, key: int) -> dict[int, LayerFormat]:
@@ -349,9 +352,14 @@ def _forget(target: Store, key: int, files: Sequence[BlockFacts]) -> None:
 
 
 def _copy_file(
-    source: Store, target: Store, here: LayerFormat, there: LayerFormat, file: BlockFacts
-) -> Path:
-    """Copy one file, its digests checked on the way, and return it; its folder is not synced.
+    files: FileBatch,
+    source: Store,
+    target: Store,
+    here: LayerFormat,
+    there: LayerFormat,
+    file: BlockFacts,
+) -> int:
+    """Add a copy of one file to the files, its digests checked on the way; returns its bytes.
 
     A plain file of an array that the target compresses is compressed on the way, or the reverse.
     """
@@ -361,12 +369,10 @@ def _copy_file(
     stored = in_stored_form(folder, array)
     data = _read_checked(array.file(folder, file.block), stored, file.digests)
     home = there.folder(target.arrays)
-    written = add_array(target, there, array)
-    path = array.file(home, file.block)
-    make_folders(path.parent)
+    written = add_array(files, target, there, array)
     same = written.compressed == stored.compressed
-    write_durably(path, [data] if same else encode(decode(data, stored, path), written))
-    return path
+    path = array.file(home, file.block)
+    return files.write(path, [data] if same else encode(decode(data, stored, path), written))
 
 
 def _read_checked(path: Path, array: ArrayFormat, expected: bytes) -> bytes:

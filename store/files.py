@@ -4,48 +4,129 @@ Every byte under a store's folder is written through here. No temporary file is 
 counts once it has its own name, and the ledger vouches for it only after that.
 """
 
+import errno
 import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
+
+import numpy as np
 
 from store.errors import BusyError, NegspaceError
 
 TEMPORARY = ".partial"
 LOCK_TRIES, LOCK_PAUSE = 5, 0.02
+ALIGNMENT = 4096
+"""What the kernel asks of an address and a length to write past its page cache."""
+_DIRECT_BYTES = 2**18
+Buffer = memoryview | bytes
 
 
-def write_durably(path: Path, buffers: Sequence[memoryview | bytes]) -> None:
-    """Write the buffers to `path`, synced and renamed into place; the folder is synced apart.
+@dataclass
+class FileBatch:
+    """Files that become durable together: each is written aside, then all are synced and renamed.
 
-    The caller syncs the folder (`sync_folders`), once for many files. A failure leaves no
-    temporary file behind.
+    Syncing after the last write lets the disk work on all of them at once.
     """
-    temporary = path.with_name(path.name + TEMPORARY)
+
+    _written: dict[Path, None] = field(default_factory=dict)
+    _folders: dict[Path, None] = field(default_factory=dict)
+
+    def write(self, path: Path, buffers: Sequence[Buffer]) -> int:
+        """Write the buffers aside `path` and return their bytes.
+
+        Raises NegspaceError where that fails.
+        """
+        self._folders.update(dict.fromkeys((*add_folders(path.parent), path.parent)))
+        self._written[path] = None
+        with _explained(path):
+            descriptor = _open_new(_aside(path), _is_aligned(buffers))
+            try:
+                _write_all(descriptor, buffers)
+            finally:
+                os.close(descriptor)
+        return sum(memoryview(buffer).nbytes for buffer in buffers)
+
+    def commit(self) -> None:
+        """Sync every file, give it its name, and sync the folders."""
+        for path in self._written:
+            with _explained(path):
+                _sync(_aside(path), os.O_WRONLY)
+        for path in self._written:
+            with _explained(path):
+                _aside(path).replace(path)
+        self._written.clear()
+        sync_folders(list(self._folders))
+        self._folders.clear()
+
+    def __enter__(self) -> Self:
+        """Begin a batch that is committed at the end of the block, or discarded by an error."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Commit or discard."""
+        try:
+            if kind is None:
+                self.commit()
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what was written aside and has no name yet."""
+        for path in self._written:
+            with suppress(OSError):
+                _aside(path).unlink()
+        self._written.clear()
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(path.name + TEMPORARY)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
     try:
-        _write_synced(temporary, buffers)
-        temporary.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise NegspaceError(f"Cannot write {path}: {error.strerror}.") from error
-        raise
+        yield
+    except OSError as error:
+        raise NegspaceError(f"Cannot write {path}: {error.strerror}.") from error
 
 
-def _write_synced(path: Path, buffers: Sequence[memoryview | bytes]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        _write_all(descriptor, buffers)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def write_durably(path: Path, buffers: Sequence[Buffer]) -> None:
+    """Write the buffers to `path`: synced, renamed into place, its folder synced, too.
+
+    A failure leaves no temporary file behind.
+    """
+    with FileBatch() as files:
+        files.write(path, buffers)
 
 
-def _write_all(descriptor: int, buffers: Sequence[memoryview | bytes]) -> None:
+def _is_aligned(buffers: Sequence[Buffer]) -> bool:
+    """Whether the first buffer is large, and lies where the kernel can take it from."""
+    if not buffers or len(buffers[0]) < _DIRECT_BYTES:
+        return False
+    return np.frombuffer(buffers[0], np.uint8).ctypes.data % ALIGNMENT == 0
+
+
+def _open_new(path: Path, direct: bool) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    # Past the page cache: the copy into it costs a core that the forward pass needs, and a
+    # recording that outgrows memory would push everything else out.
+    if direct and hasattr(os, "O_DIRECT"):
+        with suppress(OSError):  # not every file system can
+            return os.open(path, flags | os.O_DIRECT, 0o644)
+    return os.open(path, flags, 0o644)
+
+
+def _write_all(descriptor: int, buffers: Sequence[Buffer]) -> None:
     left = [memoryview(b).cast("B") for b in buffers if len(b)]
+    if left and _is_direct(descriptor):
+        whole = len(left[0]) // ALIGNMENT * ALIGNMENT
+        left[0] = left[0][_write_direct(descriptor, left[0][:whole]) :]
+        _end_direct(descriptor)
     while left:
         written = os.writev(descriptor, left)
         while left and written >= len(left[0]):
@@ -54,11 +135,41 @@ def _write_all(descriptor: int, buffers: Sequence[memoryview | bytes]) -> None:
             left[0] = left[0][written:]
 
 
+def _write_direct(descriptor: int, view: memoryview) -> int:
+    """Write a view of whole pages past the page cache; returns the bytes of them written."""
+    done = 0
+    while done < len(view):
+        try:
+            written = os.write(descriptor, view[done:])
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return done  # opened so, but not written so
+        done += written
+        if written % ALIGNMENT:
+            return done
+    return done
+
+
+def _is_direct(descriptor: int) -> bool:
+    return bool(fcntl.fcntl(descriptor, fcntl.F_GETFL) & getattr(os, "O_DIRECT", 0))
+
+
+def _end_direct(descriptor: int) -> None:
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
+
+
 def make_folders(folder: Path) -> None:
     """Make a folder and its missing parents, each synced into the one above.
 
     Raises NegspaceError where one cannot be made.
     """
+    sync_folders(add_folders(folder))
+
+
+def add_folders(folder: Path) -> list[Path]:
+    """Make a folder and its missing parents; returns the folders to sync that they lie in."""
     missing = []
     while not folder.exists():
         missing.append(folder)
@@ -68,17 +179,21 @@ def make_folders(folder: Path) -> None:
             new.mkdir(exist_ok=True)
         except OSError as error:
             raise NegspaceError(f"Cannot make the folder {new}: {error.strerror}.") from error
-        sync_folders([new.parent])
+    return [new.parent for new in reversed(missing)]
 
 
 def sync_folders(folders: Sequence[Path]) -> None:
     """Sync the entries of the folders, so that renames in them survive a power cut."""
     for folder in folders:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

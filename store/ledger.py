@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from store import tables as t
 from store.database import utc_now
@@ -104,15 +104,15 @@ def commit_blocks(connection: Connection, recording_id: int, blocks: Sequence[Bl
 def forget_blocks(connection: Connection, recording_id: int, blocks: Sequence[BlockFacts]) -> None:
     """Vouch no longer for some files."""
     c = t.blocks.c
-    for block in blocks:
-        connection.execute(
-            delete(t.blocks).where(
-                c.recording_id == recording_id,
-                c.layer == block.layer,
-                c.array_name == block.array_name,
-                c.block == block.block,
-            )
-        )
+    same = (
+        c.recording_id == recording_id,
+        c.layer == bindparam("of_layer"),
+        c.array_name == bindparam("of_array"),
+        c.block == bindparam("of_block"),
+    )
+    keys = [{"of_layer": b.layer, "of_array": b.array_name, "of_block": b.block} for b in blocks]
+    if keys:
+        connection.execute(delete(t.blocks).where(*same), keys)
 
 
 def complete_layer(connection: Connection, recording_id: int, layer: int) -> None:

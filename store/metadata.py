@@ -10,18 +10,20 @@ from __future__ import annotations
 import json
 import warnings
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from store.compression import LEVEL
 from store.errors import DamageError
-from store.files import make_folders, sync_folders, write_durably
+from store.files import FileBatch
 from store.layout import DTYPES, ROWS, ArrayFormat, LayerFormat
 
 _FORMS = {("bytes",): False, ("bytes", "zstd", "crc32c"): True}
 
 
+@lru_cache(maxsize=64)
 def array_json(array: ArrayFormat) -> bytes:
     """Return the zarr.json of an array: sharded or compressed where the array is, else plain."""
     import zarr
@@ -56,17 +58,16 @@ def group_json(attributes: dict[str, object]) -> bytes:
     return json.dumps(document, indent=2).encode()
 
 
-def create_array(layer_folder: Path, array: ArrayFormat) -> ArrayFormat:
-    """Make the folders and the zarr.json of an array, where they are not there yet.
+def create_array(files: FileBatch, layer_folder: Path, array: ArrayFormat) -> ArrayFormat:
+    """Add the zarr.json of an array to the files, where it is not there yet.
 
     Returns the array in the form that its files have.
     """
-    folder = layer_folder / array.name
-    make_folders(array.file(layer_folder, 0).parent)
-    if not (folder / "zarr.json").exists():
-        write_durably(folder / "zarr.json", [array_json(array)])
-        sync_folders([folder])
-    return in_stored_form(layer_folder, array)
+    path = layer_folder / array.name / "zarr.json"
+    if path.exists():
+        return in_stored_form(layer_folder, array)
+    files.write(path, [array_json(array)])
+    return array
 
 
 def in_stored_form(layer_folder: Path, array: ArrayFormat) -> ArrayFormat:
@@ -84,17 +85,15 @@ def in_stored_form(layer_folder: Path, array: ArrayFormat) -> ArrayFormat:
         raise DamageError(f"{path} cannot be read: {error}.") from error
 
 
-def create_groups(arrays: Path, layer: LayerFormat, recording: str) -> None:
-    """Make the group of the recording and of the layer, where they are not there yet."""
+def create_groups(files: FileBatch, arrays: Path, layer: LayerFormat, recording: str) -> None:
+    """Add the groups of the recording and of the layer to the files, where they are not there."""
     folder = layer.folder(arrays)
-    make_folders(folder)
     for group, attributes in (
         (folder.parent, {"recording": recording}),
         (folder, {"recording": recording, "layer": layer.layer}),
     ):
         if not (group / "zarr.json").exists():
-            write_durably(group / "zarr.json", [group_json(dict(attributes))])
-            sync_folders([group])
+            files.write(group / "zarr.json", [group_json(dict(attributes))])
 
 
 def stored_dtype(layer_folder: Path, name: str) -> str:

@@ -22,7 +22,6 @@ import xxhash
 
 from store.compression import compress, decompress, most_bytes
 from store.errors import DamageError
-from store.files import make_folders, write_durably
 from store.layout import ROWS, ArrayFormat
 
 Matrix = npt.NDArray[np.generic]
@@ -56,6 +55,16 @@ def pad(values: Matrix, array: ArrayFormat) -> Matrix:
     return matrix
 
 
+def fill_rest(matrix: Matrix, array: ArrayFormat, block: int) -> None:
+    """Fill what a block of the array leaves empty of a file's matrix, as in the last block."""
+    if array.block_axis is None:
+        return
+    size = matrix.shape[array.block_axis]
+    used = min(size, array.shape[array.block_axis] - block * size)
+    rest = (slice(None),) * array.block_axis + (slice(used, None),)
+    matrix[rest] = array.fill_value
+
+
 def digests(matrix: Matrix) -> bytes:
     """Return the xxh3-64 of each 64 rows of a C-ordered matrix, little-endian u64."""
     groups = (matrix[start : start + ROWS] for start in range(0, len(matrix), ROWS))
@@ -66,15 +75,13 @@ def _digest(rows: Matrix) -> int:
     return xxhash.xxh3_64_intdigest(rows.data.cast("B"))
 
 
-def write_file(path: Path, values: Matrix, array: ArrayFormat) -> bytes:
-    """Write one file of the array durably and return its digests; the caller syncs the folder.
+def file_parts(values: Matrix, array: ArrayFormat) -> tuple[list[memoryview | bytes], bytes]:
+    """Return what a file of the array is made of, part after part, and its digests.
 
     `values` are `(rows, columns)` or less, in the stored dtype; the rest is padding.
     """
     matrix = pad(values, array)
-    make_folders(path.parent)
-    write_durably(path, encode(matrix, array))
-    return digests(matrix)
+    return encode(matrix, array), digests(matrix)
 
 
 def encode(matrix: Matrix, array: ArrayFormat) -> list[memoryview | bytes]:

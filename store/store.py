@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from store.database import Database
 from store.errors import InputError, NotFoundError
-from store.files import hold_lock, make_folders, sync_folders, write_durably
+from store.files import hold_lock, make_folders, write_durably
 from store.schema import migrate, require_head
 
 if TYPE_CHECKING:
@@ -205,4 +205,3 @@ def raise_format(store: Store) -> None:
 
 def _write_json(folder: Path, facts: dict[str, object]) -> None:
     write_durably(folder / "store.json", [json.dumps(facts, indent=2).encode() + b"\n"])
-    sync_folders([folder])

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from store import catalog, ledger
 from store.arrays import LayerArrays
-from store.layout import LayerFormat, windows_per_block
+from store.files import FileBatch
+from store.layout import ArrayFormat, LayerFormat, windows_per_block
 from store.queries.recordings import read_digests, read_recording
 from store.recording import Recording
 from store.records import (
@@ -23,6 +24,7 @@ from store.records import (
     TensorFacts,
     VocabularyRow,
 )
+from store.shards import file_parts
 from store.store import Store, open_or_create_store
 from store.writer import ArrayWriter
 
@@ -98,10 +100,29 @@ def make_recording(place: Path | Store, plan: Plan | None = None, *, complete: b
     writer = made.writer()
     writer.create()
     for block in range(made.forms[plan.layers[0]].n_blocks):
-        writer.commit(block, {layer: block_values(made, layer, block) for layer in plan.layers})
+        write_block(made, block, {layer: block_values(made, layer, block) for layer in plan.layers})
     for layer in plan.layers if complete else ():
         writer.complete(layer, made.pairs)
     return made
+
+
+def write_file(path: Path, values: Bits, array: ArrayFormat) -> bytes:
+    """Write one file of an array durably and return its digests."""
+    parts, digests = file_parts(values, array)
+    with FileBatch() as files:
+        files.write(path, parts)
+    return digests
+
+
+def write_block(made: Made, block: int, values: Mapping[int, Mapping[str, Bits]]) -> None:
+    """Write one block of some layers, `{layer: {array name: values}}`, and vouch for it."""
+    with made.writer().stream(room=2) as stream:
+        for layer, arrays in values.items():
+            for name, part in arrays.items():
+                matrix = stream.lend(layer, name)
+                matrix[: part.shape[0], : part.shape[1]] = part
+                stream.take(layer, name, block, matrix)
+        stream.commit(block)
 
 
 def _register(store: Store, plan: Plan, pairs: IntArray, rng: np.random.Generator) -> Made:

@@ -1,8 +1,12 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 
-from ingest.blocks import Projection, convert, prove, to_numpy
+from ingest import blocks
+from ingest.blocks import Projection, Stored, prove, round_values, to_numpy
+from ingest.transfers import copy_on_host
 from store.errors import InputError, SelfCheckError
 
 D, M, TOKENS = 16, 5, 33
@@ -17,6 +21,15 @@ def drawn(dtype: torch.dtype = torch.float32) -> tuple[Projection, torch.Tensor,
     return Projection(3, weight.to(dtype), bias.to(dtype)), inputs, outputs
 
 
+def check(
+    projection: Projection, inputs: torch.Tensor, outputs: torch.Tensor, dtype: str
+) -> Stored:
+    """Prove and round as a recording does, and return the outputs as stored."""
+    prove(projection, inputs, outputs, dtype)
+    round_values(inputs, dtype, projection.layer, "input dimension")
+    return to_numpy(round_values(outputs, dtype, projection.layer, "neuron").T)
+
+
 def one(weight: float, bias: float | None) -> Projection:
     return Projection(0, torch.tensor([[weight]]), None if bias is None else torch.tensor([bias]))
 
@@ -25,13 +38,24 @@ def one(weight: float, bias: float | None) -> Projection:
 @pytest.mark.parametrize("model", [torch.float32, torch.bfloat16, torch.float16])
 def test_what_belongs_together_is_stored_rounded_and_turned(dtype: str, model: torch.dtype) -> None:
     projection, inputs, outputs = drawn(model)
-    block = convert(projection, inputs, outputs, dtype)
-    assert (block.layer, block.inputs.shape, block.preactivations.shape) == (3, (33, 16), (5, 33))
-    kind = np.dtype({"bfloat16": "uint16"}.get(dtype, dtype))
-    assert block.inputs.dtype == block.preactivations.dtype == kind
-    rounded = outputs.to(getattr(torch, dtype))
-    np.testing.assert_array_equal(block.preactivations, to_numpy(rounded).T)
-    assert block.preactivations.flags.c_contiguous
+    prove(projection, inputs, outputs, dtype)
+    rounded = round_values(outputs, dtype, 3, "neuron")
+    assert torch.equal(rounded, outputs.to(getattr(torch, dtype)))
+    stored = np.zeros((8, 40), np.dtype({"bfloat16": "uint16"}.get(dtype, dtype)))
+    copy_on_host(rounded.T, stored[:5, 2:35])
+    np.testing.assert_array_equal(stored[:5, 2:35], to_numpy(rounded).T)
+    assert not stored[5:].any()
+    assert not stored[:, :2].any()
+    assert not stored[:, 35:].any()
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2, 3, 4])
+def test_a_wide_layer_is_proved_in_turns(monkeypatch: pytest.MonkeyPatch, turn: int) -> None:
+    monkeypatch.setattr(blocks, "PROVED_NEURONS", 2)
+    projection, inputs, outputs = drawn()
+    outputs[0, 3] += 1
+    with pytest.raises(SelfCheckError, match="neuron 3") if turn in (1, 4) else nullcontext():
+        prove(projection, inputs, outputs, "float16", turn)
 
 
 @pytest.mark.parametrize("row", [0, TOKENS - 1])
@@ -40,7 +64,7 @@ def test_a_wrong_output_is_refused(row: int, wrong: float) -> None:
     projection, inputs, outputs = drawn()
     outputs[row, 2] += wrong
     with pytest.raises(SelfCheckError, match=r"Layer 3, neuron 2: .* is not W x \+ b"):
-        convert(projection, inputs, outputs, "float16")
+        check(projection, inputs, outputs, "float16")
 
 
 @pytest.mark.parametrize("wrong", [0.5, float("nan"), float("inf")])
@@ -51,7 +75,7 @@ def test_a_wrong_weight_or_bias_is_refused(part: str, wrong: float) -> None:
     tensor[(4, 7) if part == "weight" else 4] += wrong
     kind = "the model's output" if wrong == 0.5 else "its weights hold NaN"
     with pytest.raises(SelfCheckError, match=f"Layer 3, neuron 4: {kind}"):
-        convert(projection, inputs, outputs, "float32")
+        check(projection, inputs, outputs, "float32")
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
@@ -61,7 +85,7 @@ def test_inputs_that_are_no_numbers_are_not_blamed_on_the_projection(wrong: floa
     outputs = inputs @ projection.weight.T
     said = "^Layer 3: values that reach the projection are NaN or infinite, .*--model-dtype float32"
     with pytest.raises(SelfCheckError, match=said):
-        convert(projection, inputs, outputs, "float32")
+        check(projection, inputs, outputs, "float32")
 
 
 def test_a_forgotten_bias_and_shifted_tokens_are_refused() -> None:
@@ -76,11 +100,11 @@ def test_a_value_that_is_no_number_is_refused_in_any_row() -> None:
     projection, inputs, outputs = drawn()
     outputs[5, 1] = float("nan")
     with pytest.raises(SelfCheckError, match="Layer 3, neuron 1: the model puts out nan"):
-        convert(projection, inputs, outputs, "float16")
+        check(projection, inputs, outputs, "float16")
     projection, inputs, outputs = drawn()
     inputs[5, 9] = float("inf")
     with pytest.raises(SelfCheckError, match="Layer 3, input dimension 9: the model puts out inf"):
-        convert(projection, inputs, outputs, "bfloat16")
+        check(projection, inputs, outputs, "bfloat16")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -115,8 +139,7 @@ def test_in_float32_the_tolerance_grows_with_the_terms(width: int) -> None:
 
 def test_a_neuron_of_zero_weights_and_a_single_token_pass() -> None:
     zero = Projection(0, torch.zeros(1, 2), None)
-    block = convert(zero, torch.ones(1, 2), torch.zeros(1, 1), "float16")
-    assert block.preactivations.tolist() == [[0.0]]
+    check(zero, torch.ones(1, 2), torch.zeros(1, 1), "float16")
 
 
 @pytest.mark.parametrize(
@@ -127,8 +150,8 @@ def test_overflow_names_the_place_and_proposes_bfloat16(place: str, name: str) -
     inputs = torch.tensor([[0.5], [40_000.0 if place == "neuron" else 70_000.0]])
     projection, outputs = Projection(6, weight, None), inputs @ weight.T
     with pytest.raises(InputError, match=f"Layer 6, {name}: .*float16.*--dtype bfloat16"):
-        convert(projection, inputs, outputs, "float16")
-    kept = convert(projection, inputs, outputs, "bfloat16").preactivations
+        check(projection, inputs, outputs, "float16")
+    kept = check(projection, inputs, outputs, "bfloat16")
     np.testing.assert_array_equal(kept, to_numpy(outputs.T.bfloat16()))
 
 
@@ -136,11 +159,10 @@ def test_the_largest_values_are_kept_and_the_next_refused() -> None:
     projection, largest = one(1.0, None), 65_504.0
     for value in (largest, -largest, 65_519.0):
         values = torch.tensor([[value]])
-        block = convert(projection, values, values, "float16")
-        assert abs(float(block.preactivations[0, 0])) == largest
+        assert abs(float(check(projection, values, values, "float16")[0, 0])) == largest
     values = torch.tensor([[65_520.0]])
     with pytest.raises(InputError, match="65520 overflows float16"):
-        convert(projection, values, values, "float16")
+        check(projection, values, values, "float16")
 
 
 def test_bfloat16_becomes_its_bits() -> None:

@@ -24,9 +24,9 @@ from store.files import hold_lock
 from store.layout import LayerFormat
 from store.maintenance import find_debris, verify_files
 from store.queries.recordings import list_recordings
-from store.shards import file_bytes, open_file, write_file
+from store.shards import file_bytes, open_file
 from store.store import Store, raise_format
-from tests.builders import Made
+from tests.builders import Made, write_file
 from tests.copies import SMALL_PLAN, ask, change, copy_all, make_whole, plan_all
 
 FORM = LayerFormat(1, 0, 70, 5, 70, 50, "float16", 4)

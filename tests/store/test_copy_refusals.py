@@ -11,7 +11,7 @@ import pytest
 
 from store import copying
 from store.errors import BusyError, DamageError, InputError, NegspaceError
-from store.files import hold_lock
+from store.files import FileBatch, hold_lock
 from store.store import Store, open_store
 from tests.builders import Made, Plan, make_recording
 from tests.copies import SMALL_PLAN, ask, change, copy_all, make_whole, plan_all, resolved
@@ -104,10 +104,14 @@ def test_a_full_disk_is_seen_before(
 def test_a_write_that_fails_leaves_no_recording(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(path: Path, _buffers: object) -> None:
-        raise NegspaceError(f"Cannot write {path}: No space left on device.")
+    real = FileBatch.write
 
-    monkeypatch.setattr(copying, "write_durably", fail)
+    def fail(batch: FileBatch, path: Path, buffers: list[bytes]) -> None:
+        if "arrays" in path.parts:
+            raise NegspaceError(f"Cannot write {path}: No space left on device.")
+        real(batch, path, buffers)
+
+    monkeypatch.setattr(FileBatch, "write", fail)
     with pytest.raises(NegspaceError, match="No space left"):
         copy_all(made.store, tmp_path / "copy")
     target = open_store(tmp_path / "copy")

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from store import writer
+from store import streaming, writer
 from store.errors import BusyError, NegspaceError
 from store.files import folder_bytes, hold_lock, is_locked, make_folders, write_durably
-from tests.builders import Made, block_values
+from tests.builders import Made, block_values, write_block
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,7 +98,11 @@ def test_a_file_is_synced_before_it_gets_its_name(
     tmp_path: Path, events: list[tuple[str, Path]]
 ) -> None:
     write_durably(tmp_path / "f", [b"new"])
-    assert events == [("sync file", tmp_path / "f.partial"), ("rename", tmp_path / "f")]
+    assert events == [
+        ("sync file", tmp_path / "f.partial"),
+        ("rename", tmp_path / "f"),
+        ("sync folder", tmp_path),
+    ]
 
 
 def test_each_new_folder_is_synced_into_its_parent(
@@ -118,17 +122,15 @@ def test_rows_come_after_files_and_folders(
     def record_commit(*args: object) -> None:
         events.append(("rows", Path()))
 
-    monkeypatch.setattr(writer, "commit_blocks", record_commit)
-    made.writer().commit(1, {0: block_values(made, 0, 1)})
-    expected = []
-    for name in ("preactivations", "inputs"):
-        file = made.file(name, 1)
-        expected += [
-            ("sync file", file.with_name(file.name + ".partial")),
-            ("rename", file),
-            ("sync folder", file.parent),
-        ]
-    assert events == [*expected, ("rows", Path())]
+    monkeypatch.setattr(streaming, "commit_blocks", record_commit)
+    write_block(made, 1, {0: block_values(made, 0, 1)})
+    files = [made.file(name, 1) for name in ("preactivations", "inputs")]
+    assert events == [
+        *(("sync file", file.with_name(file.name + ".partial")) for file in files),
+        *(("rename", file) for file in files),
+        *(("sync folder", file.parent) for file in files),
+        ("rows", Path()),
+    ]
 
 
 def test_a_write_that_fails_leaves_no_row(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +146,7 @@ def test_a_write_that_fails_leaves_no_row(made: Made, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "replace", fail_at_the_second)
     with pytest.raises(NegspaceError, match="Input/output error"):
-        made.writer().commit(0, {0: block_values(made, 0, 0)})
+        write_block(made, 0, {0: block_values(made, 0, 0)})
     assert made.store.database.rows("SELECT * FROM blocks") == []
 
 
@@ -157,7 +159,7 @@ def test_rows_that_fail_are_all_undone(made: Made, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(writer, "complete_layer", fail)
     for block in (0, 1):
-        made.writer().commit(block, {0: block_values(made, 0, block)})
+        write_block(made, block, {0: block_values(made, 0, block)})
     with pytest.raises(RuntimeError, match="between"):
         made.writer().complete(0, made.pairs)
     rows = made.store.database.rows("SELECT DISTINCT array_name FROM blocks ORDER BY 1")

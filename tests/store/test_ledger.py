@@ -12,7 +12,7 @@ from store.queries.recordings import committed_blocks, list_layers, read_digests
 from store.records import BlockFacts, RecordingFacts
 from store.scores import Cell, save_layer
 from store.store import Store
-from tests.builders import Made, Plan, make_recording
+from tests.builders import Made, Plan, make_recording, write_block
 
 SMALL = Plan(n_neurons=3, d_model=2, n_windows=3, n_pairs=2)
 CATALOG = (
@@ -102,7 +102,7 @@ def test_blocks_are_replaced(store: Store) -> None:
 
 def test_a_block_written_again_is_read_again(made: Made) -> None:
     new = {"inputs": made.inputs[0][1000:3000][::-1]}
-    made.writer().commit(0, {0: new})
+    write_block(made, 0, {0: new})
     found = made.arrays().inputs(np.array([0, 1999, 2000]))
     expected = [new["inputs"][0], new["inputs"][1999], made.inputs[0][2000]]
     assert np.array_equal(found, np.array(expected))

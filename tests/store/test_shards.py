@@ -18,10 +18,11 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from store.arrays import LayerArrays
 from store.errors import DamageError
+from store.files import FileBatch
 from store.layout import ArrayFormat, LayerFormat, windows_per_block
 from store.metadata import create_array, create_groups
-from store.shards import ShardFile, file_bytes, index_bytes, open_file, write_file
-from tests.builders import Bits, random_bits
+from store.shards import ShardFile, file_bytes, index_bytes, open_file
+from tests.builders import Bits, random_bits, write_file
 from tests.oracles.shards import digests_of
 
 FILL: dict[str, float] = {"float16": np.nan, "bfloat16": 0x7FC0, "float32": np.nan, "int64": 0}
@@ -62,7 +63,8 @@ def block_of(array: ArrayFormat, values: Bits, block: int) -> Bits:
 
 
 def write_ours(folder: Path, array: ArrayFormat, values: Bits) -> list[bytes]:
-    create_array(folder, array)
+    with FileBatch() as files:
+        create_array(files, folder, array)
     blocks = range(array.n_blocks)
     return [write_file(array.file(folder, b), block_of(array, values, b), array) for b in blocks]
 
@@ -140,7 +142,8 @@ def test_zarr_reads_ours_and_we_read_zarrs(
     tmp_path_factory: pytest.TempPathFactory, form: LayerFormat, seed: int
 ) -> None:
     ours, zarrs = tmp_path_factory.mktemp("ours"), tmp_path_factory.mktemp("zarrs")
-    create_groups(ours, form, "the name")
+    with FileBatch() as files:
+        create_groups(files, ours, form, "the name")
     digests = {}
     for array in (form.preactivations, form.inputs):
         values = values_of(array, seed)

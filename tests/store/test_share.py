@@ -8,7 +8,8 @@ import pytest
 from analysis.metrics.neurons import NeuronScores, score_neurons
 from store.copying import LARGE
 from store.layout import LayerFormat
-from store.shards import file_bytes, write_file
+from store.shards import file_bytes
+from tests.builders import write_file
 
 SCORED = 64
 NAMES = (
