@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.configs import load_config, read_kind
-from store.errors import InputError
+from store.errors import InputError, UsageError
 from store.records import ModelFacts
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def find_family(folder: Path, module: str | None = None) -> Family:
 
 def _one_off(module: str) -> Family:
     if module.count(LAYER) != 1:
-        raise InputError(
+        raise UsageError(
             f"--module {module!r} has {LAYER} {module.count(LAYER)} times; write it once, where "
             f"the layer's number stands, as in '{EXAMPLE}'."
         )

@@ -20,8 +20,9 @@ from ingest.streams import Ints, TokenStream, build_stream, draw_pairs
 from ingest.vocabulary import tokenizer_hash
 from ingest.weights import TensorHeader, describe_files, has_weights, list_tensors
 from store.database import Database
-from store.errors import InputError
+from store.errors import InputError, UsageError
 from store.layout import LayerFormat, windows_per_block
+from store.names import find_fault
 from store.queries.ingests import (
     KnownCheckpoint,
     KnownRecording,
@@ -195,6 +196,10 @@ def _check_names(database: Database | None, folders: ModelFolder, text: Corpus) 
             name.encode()
         except UnicodeEncodeError:
             raise InputError(f"The name {name!r} is not UTF-8; rename it.") from None
+    if fault := find_fault(folders.name):
+        raise InputError(f"The model's name {folders.name!r} {fault}; give it --name NAME.")
+    if fault := find_fault(text.name):
+        raise InputError(f"The text's name {text.name!r} {fault}; rename its file or folder.")
     if database is None:
         return
     source = model_source(database, folders.name)
@@ -213,7 +218,7 @@ def _check_names(database: Database | None, folders: ModelFolder, text: Corpus) 
 
 def _check_choices(model: ModelFacts, settings: IngestSettings) -> None:
     if settings.module is not None and settings.projection == "up":
-        raise InputError("--module names the branch by its path; leave --projection out.")
+        raise UsageError("--module names the branch by its path; leave --projection out.")
     if settings.projection == "up" and not model.gated:
         raise InputError(
             f"{model.name} has no gate, so no up branch of its own; leave --projection out."

@@ -121,6 +121,8 @@ def plan_copy(
 
 
 def _check_target(source: Store, place: Path) -> Store | None:
+    if place == source.folder:
+        raise InputError(f"--to {place} is the store itself; name another folder.")
     if place.is_relative_to(source.folder) or source.folder.is_relative_to(place):
         raise InputError(
             f"--to {place} and the store {source.folder} lie in one another; name a folder "
@@ -168,7 +170,8 @@ def _compare(
     files, left_out = [], 0
     for file in list_blocks(source.database, row.id):
         if tables_only and file.array_name in LARGE:
-            left_out += file.n_bytes
+            there_too = (file.layer, file.array_name, file.block) in known
+            left_out += 0 if there_too else file.n_bytes
         elif _is_missing(file, known, numbers, row.name):
             files.append(file)
     return RecordingCopy(row, tuple(files), numbers, left_out)
