@@ -1,6 +1,8 @@
 """Commands that look after a store: verify, gc, remove, upgrade."""
 
+import shlex
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from store.schema import HEAD
-from tests.tui.calling import NAME, ask, call, contents
+from tests.tui.calling import NAME, NEGSPACE, ask, call, contents
 
 # verify
 
@@ -130,6 +132,14 @@ def test_remove_asks(store: Path) -> None:
     dry = call("remove", "words", "--dry-run", "--store", store)
     assert dry.out == f"{NAME}: 2 layers, {size / 1e6:.3g} MB would be removed.\n"
     assert contents(store) == before
+
+
+def test_remove_with_a_closed_stdin(store: Path) -> None:
+    words = [str(NEGSPACE), "remove", "words", "--store", str(store)]
+    line = f"{shlex.join(words)} <&-"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: Standard input is no terminal, so nobody can be asked;")
 
 
 @pytest.mark.parametrize("stdin", ["", "y\n"])

@@ -41,7 +41,7 @@ def command(context: Context, recording: str, yes: bool, dry_run: bool) -> None:
 
 def _agreed(question: str) -> bool:
     """Ask on the terminal; raises UsageError where there is none."""
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):  # it is None where it was closed
         raise UsageError(
             "Standard input is no terminal, so nobody can be asked; --yes removes without asking."
         )
