@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from store.errors import InputError
+from store.errors import UsageError
 from store.settings import check_types, setting
 
 
@@ -17,4 +17,4 @@ class AnalyzeSettings:
     def __post_init__(self) -> None:
         check_types(self)
         if self.threads is not None and self.threads < 1:
-            raise InputError(f"--threads is {self.threads}; give 1 or more.")
+            raise UsageError(f"--threads is {self.threads}; give 1 or more.")

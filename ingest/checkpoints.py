@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.hub import HubSnapshot, fetch_snapshot, is_hub_name, list_revisions
-from store.errors import InputError, NotFoundError
+from store.errors import InputError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -60,13 +60,13 @@ def find_checkpoints(
     """Return the checkpoints that `model` and the revisions mean.
 
     If none is named: a folder's highest step, a hub model's `main`. Raises NotFoundError for a
-    model or revision that is not there, naming those that are; InputError for `every` without
-    `all`, where none is named and no step is highest, or where the hub gives nothing.
+    model or revision that is not there, naming those that are; UsageError for `every` without
+    `all`, InputError where none is named and no step is highest, or the hub gives nothing.
     """
     if every is not None and ALL not in revisions:
-        raise InputError(f"--every {every} needs --revision all; leave it out, or add that.")
+        raise UsageError(f"--every {every} needs --revision all; leave it out, or add that.")
     if not model.strip():
-        raise InputError("MODEL is empty; give a folder, or a model of the hub as ORG/NAME.")
+        raise UsageError("MODEL is empty; give a folder, or a model of the hub as ORG/NAME.")
     path = Path(model).expanduser()
     if path.is_dir():
         source = path.resolve()

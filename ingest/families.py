@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ingest.configs import check_activation, load_config, read_kind
 from ingest.reasons import reason_of
-from store.errors import InputError
+from store.errors import InputError, UsageError
 from store.records import ModelFacts
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def branch_at(folder: Path, module: str) -> str | None:
 
 def _one_off(module: str) -> Family:
     if module.count(LAYER) != 1:
-        raise InputError(
+        raise UsageError(
             f"--module {module!r} has {LAYER} {module.count(LAYER)} times; write it once, where "
             f"the layer's number stands, as in '{EXAMPLE}'."
         )

@@ -22,6 +22,7 @@ from ingest.weights import TensorHeader, describe_files, has_weights, list_tenso
 from store.database import Database
 from store.errors import InputError
 from store.layout import LayerFormat, windows_per_block
+from store.names import find_fault
 from store.queries.ingests import (
     KnownCheckpoint,
     KnownRecording,
@@ -198,7 +199,7 @@ def _resolve_module(folders: ModelFolder, settings: IngestSettings) -> IngestSet
     if settings.module is None:
         return settings
     if settings.projection == "up":
-        raise InputError("--module names the branch by its path; leave --projection out.")
+        raise UsageError("--module names the branch by its path; leave --projection out.")
     branches = {branch_at(c.folder, settings.module) for c in folders.checkpoints}
     branch = branches.pop() if len(branches) == 1 else None
     return replace(settings, module=None, projection=branch) if branch else settings
@@ -210,6 +211,10 @@ def _check_names(database: Database | None, folders: ModelFolder, text: Corpus) 
             name.encode()
         except UnicodeEncodeError:
             raise InputError(f"The name {name!r} is not UTF-8; rename it.") from None
+    if fault := find_fault(folders.name):
+        raise InputError(f"The model's name {folders.name!r} {fault}; give it --name NAME.")
+    if fault := find_fault(text.name):
+        raise InputError(f"The text's name {text.name!r} {fault}; rename its file or folder.")
     if database is None:
         return
     source = model_source(database, folders.name)

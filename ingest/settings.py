@@ -6,7 +6,8 @@ Standard library only: `--help` loads this module.
 import re
 from dataclasses import dataclass
 
-from store.errors import InputError
+from store.errors import UsageError
+from store.names import find_fault
 from store.settings import check_types, setting
 
 DTYPES = ("float16", "bfloat16", "float32")
@@ -103,34 +104,36 @@ class IngestSettings(StreamSettings):
         _at_least("--pairs", self.pairs, 2)
         _at_least("--pair-seed", self.pair_seed, 0)
         if self.pair_seed > MOST_SEED:
-            raise InputError(f"--pair-seed is {self.pair_seed}; give {MOST_SEED} or less.")
+            raise UsageError(f"--pair-seed is {self.pair_seed}; give {MOST_SEED} or less.")
         if self.name is not None and not self.name.strip():
-            raise InputError("--name is empty; give the model's name in the store.")
+            raise UsageError("--name is empty; give the model's name in the store.")
+        if self.name is not None and (fault := find_fault(self.name)):
+            raise UsageError(f"--name {self.name!r} {fault}; give another.")
         parse_layers(self.layers)
 
 
 def parse_layers(pieces: tuple[str, ...]) -> tuple[int, ...]:
     """Return the layers that pieces such as `0` and `3-5` name, ascending; () means all.
 
-    Raises InputError for a piece that is neither a number nor a rising range.
+    Raises UsageError for a piece that is neither a number nor a rising range.
     """
     layers: set[int] = set()
     for piece in pieces:
         match = _RANGE.fullmatch(piece.strip())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if last > MOST_LAYERS:
-            raise InputError(f"--layers: {piece!r} goes beyond layer {MOST_LAYERS}; write 0,3-5.")
+            raise UsageError(f"--layers: {piece!r} goes beyond layer {MOST_LAYERS}; write 0,3-5.")
         if first > last:
-            raise InputError(f"--layers: {piece!r} is not a layer or a range; write 0,3-5.")
+            raise UsageError(f"--layers: {piece!r} is not a layer or a range; write 0,3-5.")
         layers.update(range(first, last + 1))
     return tuple(sorted(layers))
 
 
 def _at_least(option: str, value: int | None, least: int) -> None:
     if value is not None and value < least:
-        raise InputError(f"{option} is {value}; give {least} or more.")
+        raise UsageError(f"{option} is {value}; give {least} or more.")
 
 
 def _one_of(option: str, value: str | None, choices: tuple[str, ...]) -> None:
     if value is not None and value not in choices:
-        raise InputError(f"{option} is {value!r}; choose one of {', '.join(choices)}.")
+        raise UsageError(f"{option} is {value!r}; choose one of {', '.join(choices)}.")

@@ -20,7 +20,7 @@ from ingest.documents import Documents
 from ingest.pieces import PIECE_SIZES, Encoder, Ints, PieceSizes, Tokens
 from ingest.settings import StreamSettings
 from ingest.vocabulary import bos_id
-from store.errors import InputError
+from store.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -158,14 +158,14 @@ def draw_pairs(eligible: Ints, n_pairs: int, seed: int) -> Ints:
 
 def _check_choices(settings: StreamSettings, window_length: int) -> None:
     if settings.spread and settings.join == "documents":
-        raise InputError(
+        raise UsageError(
             "--spread takes the first window of each document, --join documents all of them; give "
             "one of the two."
         )
     if window_length < 2:
         raise InputError(f"--window-length is {window_length}; give 2 or more.")
     if settings.skip_first >= window_length:
-        raise InputError(
+        raise UsageError(
             f"--skip-first {settings.skip_first} leaves nothing of windows of {window_length} "
             f"tokens; give {window_length - 1} or less."
         )

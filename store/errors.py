@@ -12,6 +12,10 @@ class InputError(NegspaceError):
     """What the user gave (a model, a text, an option, a statement) cannot be used."""
 
 
+class UsageError(InputError):
+    """Options or arguments that are wrong whatever the store, the model and the text hold."""
+
+
 class NotFoundError(NegspaceError):
     """A name asked for is not in the store, or there is no store."""
 

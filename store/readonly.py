@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from store.errors import BusyError, DamageError, InputError, NotFoundError
+from store.errors import BusyError, DamageError, InputError, NotFoundError, UsageError
 from store.readonly_rules import Authorizer, limit_sizes
 
 Value = str | int | float | bytes | None
@@ -43,9 +43,9 @@ class QueryLimits:
 
     def __post_init__(self) -> None:
         if not self.seconds > 0:
-            raise InputError(f"--timeout is {self.seconds:g}; give more than 0 seconds.")
+            raise UsageError(f"--timeout is {self.seconds:g}; give more than 0 seconds.")
         if self.rows is not None and self.rows < 1:
-            raise InputError(f"--limit is {self.rows}; give 1 or more, or 0 for all rows.")
+            raise UsageError(f"--limit is {self.rows}; give 1 or more, or 0 for all rows.")
 
 
 class Rows(Protocol):
@@ -158,7 +158,7 @@ def stream_query(
             _guard(connection, watch)
             cursor = connection.execute(statement, parameters)
         if cursor.description is None:
-            raise InputError("The statement is empty or gives no rows; write a SELECT.")
+            raise UsageError("The statement is empty or gives no rows; write a SELECT.")
         yield QueryStream(cursor, limits, watch)
 
 

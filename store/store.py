@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.database import Database
-from store.errors import InputError, NotFoundError
+from store.errors import InputError, NegspaceError, NotFoundError
 from store.files import hold_lock, make_folders, write_durably
 from store.schema import migrate, require_head
 
@@ -109,6 +109,8 @@ def read_store(folder: str | os.PathLike[str]) -> Store:
             f"There is no store at {path}: `negspace ingest` or `negspace demo` makes one, "
             "--store DIR names another."
         ) from None
+    except NotADirectoryError:
+        raise InputError(f"{path} is a file, or lies in one; --store DIR names a folder.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path / 'store.json'} cannot be read as a store's: {error}.") from error
     if found > FORMAT:
@@ -127,11 +129,17 @@ def has_store(folder: str | os.PathLike[str]) -> bool:
 def check_creatable(folder: str | os.PathLike[str]) -> None:
     """Raise InputError unless a store could be made in `folder`; writes nothing."""
     path = Path(folder).expanduser().resolve()
-    if path.exists() and not (path.is_dir() and all(map(_may_stay, path.iterdir()))):
+    place = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not place.is_dir():
+        raise InputError(f"{place} is a file; --store DIR names a folder.")
+    if place == path and not all(map(_may_stay, path.iterdir())):
         raise InputError(f"{path} is not empty and holds no store; give another --store DIR.")
-    parent = next(folder for folder in (path, *path.parents) if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise InputError(f"Cannot make a store at {path}: {parent} is not writable.")
+    if not os.access(place, os.W_OK):
+        raise InputError(f"Cannot make a store at {path}: {place} is not writable.")
+    if os.statvfs(place).f_blocks == 0:  # /proc and the like
+        raise InputError(
+            f"Cannot make a store at {path}: {place} is no disk; name a folder on one."
+        )
 
 
 def open_or_create_store(folder: str | os.PathLike[str]) -> Store:
@@ -151,7 +159,10 @@ def create_store(folder: str | os.PathLike[str]) -> Store:
     check_creatable(folder)
     path = Path(folder).expanduser().resolve()
     made = [new for new in (path, *path.parents) if not new.exists()]
-    make_folders(path)
+    try:
+        make_folders(path)
+    except NegspaceError as error:
+        raise InputError(f"{str(error).rstrip('.')}; name another folder for the store.") from error
     store = Store(path, str(uuid.uuid4()))
     with hold_lock(store.locks / "create", "The making of this store"):
         if not has_store(path):

@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from store.errors import NegspaceError
+from store.errors import NegspaceError, UsageError
 from tui.context import Context, write_note
 
-FAILED, INTERRUPTED = 1, 130
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
 STOPPED = "Interrupted."
 GO_ON = "Interrupted. What was finished is kept; the same command goes on from there."
 
@@ -39,7 +39,7 @@ def guarded(group: click.Group, defaults: Callable[[], dict[str, Any]]) -> int:
         if context.debug:
             raise
         write_note(f"Error: {_explain(error)}")
-        return FAILED
+        return USAGE if isinstance(error, UsageError) else FAILED
     return code if isinstance(code, int) else 0
 
 

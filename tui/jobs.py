@@ -22,7 +22,7 @@ from store.settings import as_json
 from store.store import check_creatable, has_store, open_or_create_store
 from tui.context import Context
 from tui.options import option_name
-from tui.plans import show_ingest
+from tui.plans import show_analysis, show_ingest
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -41,7 +41,7 @@ def record(
     plan = plan_ingest(existing.database if existing else None, model, corpus, settings)
     if existing is not None:
         _refuse_bare(existing, plan)
-    show_ingest(context, plan)
+    show_ingest(context, plan, dry_run=dry_run)
     if dry_run:
         return []
     new: list[str] = []
@@ -87,10 +87,7 @@ def analyse(
     store = context.open() if dry_run else context.open_for_writing()
     rows = [find_recording(store.database, name) for name in names]
     plan = plan_analysis(store, rows or list_recordings(store.database))
-    for name in dict.fromkeys(row.name for row, _ in plan.incomplete):
-        layers = ", ".join(str(layer) for row, layer in plan.incomplete if row.name == name)
-        context.say(f"{name} is not complete (layers {layers}); run its ingest, or copy, again.")
-    context.say(f"{len(plan.layers)} layers, {plan.n_neurons:,} neurons left to analyse.")
+    show_analysis(context, plan, dry_run=dry_run)
     if dry_run or not plan.layers:
         return
     context.resumable = True

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import click
 
-from store.errors import InputError
-
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -97,12 +95,8 @@ def _without_none(hint: object) -> Any:
 
 
 def make_settings(kind: "type[Settings]", values: Mapping[str, Any]) -> "Settings":
-    """Return the settings that a command's options say; wrong ones are usage errors."""
-    chosen = {entry.name: _value(entry, values[_parameter(entry)]) for entry in fields(kind)}
-    try:
-        return kind(**chosen)
-    except InputError as error:
-        raise click.UsageError(str(error)) from error
+    """Return the settings that a command's options say; raises UsageError for wrong ones."""
+    return kind(**{entry.name: _value(entry, values[_parameter(entry)]) for entry in fields(kind)})
 
 
 def _value(entry: "Field[Any]", value: Any) -> object:

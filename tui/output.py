@@ -1,11 +1,13 @@
 """Results of `negspace sql` as text or as a file: table, csv, json, jsonl, parquet.
 
 Only the data goes to the stream; a sentence on `notices` says when rows are missing. What a
-terminal shows is printable; csv, json and parquet in files and pipes hold the stored text.
+terminal shows is printable; csv, json and parquet in files and pipes hold the stored text. JSON has
+no infinity: it is null there, and inf in a table and in csv.
 """
 
 import csv
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from store.errors import InputError
+from store.errors import InputError, UsageError
 from store.printable import printable
 from store.readonly import Row, Rows, Value, unique_names
 from tui.table import write_table
@@ -22,11 +24,11 @@ from tui.table import write_table
 def write_result(result: Rows, form: str, stream: TextIO, *, notices: TextIO | None = None) -> None:
     """Write a result in the form that is one of FORMS.
 
-    `notices`, stderr unless another is given, is told when there are more rows. Raises InputError
+    `notices`, stderr unless another is given, is told when there are more rows. Raises UsageError
     for an unknown form and for parquet on a terminal.
     """
     if form not in FORMS:
-        raise InputError(f"--format is {form!r}; choose one of {', '.join(FORMS)}.")
+        raise UsageError(f"--format is {form!r}; choose one of {', '.join(FORMS)}.")
     count = _WRITERS[form](result, stream)
     stream.flush()
     if result.truncated:
@@ -105,15 +107,14 @@ def _json_object(keys: list[str], row: Row) -> str:
 
 
 def _json_cell(value: Value) -> str:
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        # JSON has no infinity, but a number that is too large is read as one.
-        return "1e999" if value > 0 else "-1e999"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "null"  # JSON has no word for it
     return json.dumps(value.hex() if isinstance(value, bytes) else value)
 
 
 def _write_parquet(result: Rows, stream: TextIO) -> int:
     if stream.isatty():
-        raise InputError("parquet is not text for a terminal; name a file with --out FILE.")
+        raise UsageError("parquet is not text for a terminal; name a file with --out FILE.")
     from pyarrow import parquet
 
     from store.arrow import to_arrow

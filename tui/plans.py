@@ -1,34 +1,52 @@
-"""What a plan says to the user before costly work starts."""
+"""What a plan says to the user before costly or destructive work.
 
+Before the work it is a note on stderr; of a dry run it is what was asked for: on stdout, and not
+silenced by --quiet.
+"""
+
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import click
+
+from store.printable import printable
 from tui.context import Context
 
 if TYPE_CHECKING:
+    from analysis.run import AnalysisPlan
     from ingest.plan import CheckpointPlan, IngestPlan
+    from store.copying import CopyPlan
 
 
-def show_ingest(context: Context, plan: "IngestPlan") -> None:
+def show_lines(context: Context, lines: Sequence[str], *, dry_run: bool) -> None:
+    """Show lines of a plan where they belong."""
+    for line in lines:
+        if dry_run:
+            click.echo(printable(line))
+        else:
+            context.say(line)
+
+
+def show_ingest(context: Context, plan: "IngestPlan", *, dry_run: bool) -> None:
     """Say what an ingest will do, its time and its disk; refuse what the disk cannot hold."""
     from ingest.estimate import check_disk, estimate
 
-    for part in plan.checkpoints:
-        context.say(_describe(part))
-    for note in plan.notes:
-        context.say(note)
+    lines = [*map(_describe_checkpoint, plan.checkpoints), *plan.notes]
     if plan.download:
-        context.say(f"{format_bytes(plan.download)} of weights to download from the hub.")
+        lines.append(f"{format_bytes(plan.download)} of weights to download from the hub.")
+    show_lines(context, lines, dry_run=dry_run)
     if not plan.todo:
         return
     found = estimate(plan, context.folder.expanduser().resolve())
-    context.say(
+    total = (
         f"{plan.n_tokens:,} tokens to run, {format_bytes(found.n_bytes)} to write "
         f"({format_bytes(found.free)} free), about {format_seconds(found.seconds)}."
     )
+    show_lines(context, [total], dry_run=dry_run)
     check_disk(found, context.folder)
 
 
-def _describe(part: "CheckpointPlan") -> str:
+def _describe_checkpoint(part: "CheckpointPlan") -> str:
     stream = part.text.stream
     if part.done:
         return f"{part.label}: {len(part.layers)} layers are recorded already."
@@ -37,6 +55,30 @@ def _describe(part: "CheckpointPlan") -> str:
         f"neurons, {stream.n_windows:,} windows of {stream.window_length:,} tokens, "
         f"{len(part.blocks)} of {part.form.n_blocks} blocks left."
     )
+
+
+def show_analysis(context: Context, plan: "AnalysisPlan", *, dry_run: bool) -> None:
+    """Say what an analysis will measure, and which recordings are not complete."""
+    lines = []
+    for name in dict.fromkeys(row.name for row, _ in plan.incomplete):
+        layers = ", ".join(str(layer) for row, layer in plan.incomplete if row.name == name)
+        lines.append(f"{name} is not complete (layers {layers}); run its ingest, or copy, again.")
+    lines.append(f"{len(plan.layers)} layers, {plan.n_neurons:,} neurons left to analyse.")
+    show_lines(context, lines, dry_run=dry_run)
+
+
+def show_copy(context: Context, plan: "CopyPlan", *, dry_run: bool) -> None:
+    """Say what a copy will bring, and what it leaves out of what the target lacks."""
+    lines = []
+    for part in plan.recordings:
+        left = f", {format_bytes(part.left_out)} left out" if part.left_out else ""
+        what = f"{len(part.files):,} files, {format_bytes(part.n_bytes)} to copy{left}"
+        lines.append(f"{part.row.name}: {what}.")
+    lines.append(
+        f"{format_bytes(plan.n_bytes)} of files and about {format_bytes(plan.row_bytes)} of rows "
+        f"to {plan.folder} ({format_bytes(plan.free)} free)."
+    )
+    show_lines(context, lines, dry_run=dry_run)
 
 
 def format_bytes(count: float) -> str:

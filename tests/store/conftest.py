@@ -7,6 +7,7 @@ import pytest
 
 from store.store import Store, create_store, open_store
 from tests.builders import Made, make_recording
+from tests.store.querying import make_database
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +27,10 @@ def store(tmp_path: Path, empty: Path) -> Store:
 def made(store: Store) -> Made:
     """A complete recording of two layers and two blocks, the second one partial."""
     return make_recording(store)
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small database of its own, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return make_database(tmp_path / "negspace.sqlite")

@@ -79,7 +79,7 @@ def test_targets_that_are_no_store_are_refused(made: Made, tmp_path: Path) -> No
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="file is a file; name a folder"):
         plan_all(made.store, tmp_path / "file")
-    with pytest.raises(InputError, match="is not writable"):
+    with pytest.raises(InputError, match="file is a file; --to DIR names a folder"):
         plan_all(made.store, tmp_path / "file" / "below")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("x")

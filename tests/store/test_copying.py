@@ -201,12 +201,13 @@ def _written(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> lis
     files: list[Path] = []
     real = FileBatch.write
 
-    def write(batch: FileBatch, path: Path, buffers: list[bytes]) -> None:
+    def write(batch: FileBatch, path: Path, buffers: list[bytes]) -> int:
         if _is_chunk(path) and len(files) == stop_at:
             raise KeyboardInterrupt
-        real(batch, path, buffers)
+        n_bytes = real(batch, path, buffers)
         if _is_chunk(path):
             files.append(path)
+        return n_bytes
 
     monkeypatch.setattr(FileBatch, "write", write)
     return files
@@ -255,11 +256,11 @@ def test_a_killed_copy_goes_on(made: Made, tmp_path: Path, monkeypatch: pytest.M
         real = FileBatch.write
         written: list[Path] = []
 
-        def write(batch: FileBatch, path: Path, buffers: list[bytes]) -> None:
+        def write(batch: FileBatch, path: Path, buffers: list[bytes]) -> int:
             if len(written) == 7:
                 os.kill(os.getpid(), signal.SIGKILL)
             written.extend([path] if _is_chunk(path) else [])
-            real(batch, path, buffers)
+            return real(batch, path, buffers)
 
         try:
             monkeypatch.setattr(FileBatch, "write", write)

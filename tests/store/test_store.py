@@ -111,15 +111,27 @@ def test_a_database_of_something_else_is_damage(store: Store) -> None:
         open_store(store.folder)
 
 
+def test_a_folder_that_cannot_be_made_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_path: Path, **_options: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "mkdir", fail)
+    sentence = r"Cannot make the folder .*/new: Input/output error; name another folder for the"
+    with pytest.raises(InputError, match=sentence):
+        create_store(tmp_path / "new")
+
+
 def test_a_file_or_a_full_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("text")
-    for name in ("file", "full"):
-        with pytest.raises(InputError, match=f"{name} is not empty and holds no store"):
+    with pytest.raises(InputError, match="full is not empty and holds no store"):
+        create_store(tmp_path / "full")
+    for name in ("file", "file/below"):
+        with pytest.raises(InputError, match=r"file is a file; --store DIR names a folder\."):
             create_store(tmp_path / name)
-    with pytest.raises(InputError, match="file is not writable"):
-        create_store(tmp_path / "file" / "below")
     assert names(tmp_path) == ["file", "full"]
     assert names(tmp_path / "full") == ["notes.txt"]
 

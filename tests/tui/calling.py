@@ -22,6 +22,13 @@ NAME = "gpt_neox@main/words"
 """The recording of the store that the tests share."""
 
 
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command left on the screen, and its exit code."""
@@ -42,15 +49,15 @@ def command() -> int:
     return guarded(negspace, lambda: read_settings_files(negspace))
 
 
-def call(*words: str | Path, stdin: str = "") -> Outcome:
-    """Run a command in this process."""
+def call(*words: str | Path, stdin: str = "", typed: str | None = None) -> Outcome:
+    """Run a command in this process; `typed` is what is said at a terminal, \"\" is its end."""
     data, err = io.BytesIO(), io.StringIO()
     out = io.TextIOWrapper(data, encoding="utf-8", write_through=True, newline="")
     handler = signal.getsignal(signal.SIGTERM)
     try:
         with (
             patch.object(sys, "argv", ["negspace", *map(str, words)]),
-            patch.object(sys, "stdin", io.StringIO(stdin)),
+            patch.object(sys, "stdin", io.StringIO(stdin) if typed is None else Terminal(typed)),
             patch.object(sys, "stdout", out),
             patch.object(sys, "stderr", err),
             unsynced(),

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -105,14 +106,39 @@ def test_paths_in_the_command_of_a_job_are_whole(
 def test_a_dry_run_writes_nothing(words: list[str], store: Path, tmp_path: Path) -> None:
     before, here = contents(store), files(tmp_path)
     done = call(*words, "--dtype", "float32", "--dry-run")
-    assert (done.code, done.out) == (0, "")
-    assert "5,120 tokens to run" in done.err
+    assert (done.code, done.err) == (0, "")
+    assert "5,120 tokens to run" in done.out
     (new := words.copy())[-1] = str(tmp_path / "none")
     assert call(*new, "--dry-run").code == 0
     for rest in (("analyze",), ("remove", "words"), ("gc",), ("upgrade",)):
         assert call(*rest, "--dry-run", "--store", store).code == 0
     assert contents(store) == before
     assert files(tmp_path) == here
+
+
+def test_a_dry_run_prints_its_plan_and_nothing_else(
+    words: list[str], store: Path, tmp_path: Path
+) -> None:
+    for plan, sentence in (
+        ((*words, "--dtype", "float32"), "5,120 tokens to run"),
+        (words, f"{NAME.partition('/')[0]}: 2 layers are recorded already."),
+        (("analyze", "--store", store), "0 layers, 0 neurons left to analyse."),
+        (("copy", "words", "--to", tmp_path / "to", "--store", store), "of files and about"),
+        (("remove", "words", "--store", store), "would be removed."),
+        (("gc", "--store", store), "0 files or folders, 0 B, would be removed."),
+        (("upgrade", "--store", store), "The store's schema is"),
+    ):
+        done = call(*plan, "--dry-run")
+        assert (done.code, done.err) == (0, "")
+        assert sentence in done.out
+        quiet = call(*plan, "--dry-run", "--quiet")
+        assert (quiet.code, quiet.err) == (0, "")
+        assert figures_left_out(quiet.out) == figures_left_out(done.out)
+
+
+def figures_left_out(plan: str) -> str:
+    """A plan without its time and the room on the disk, which change."""
+    return re.sub(r"\(.* free\)|about \d+ s", "", plan)
 
 
 def test_quiet_leaves_only_the_data(words: list[str], store: Path) -> None:

@@ -58,6 +58,7 @@ def test_compare_shows_layers_and_changes(store: Path) -> None:
     done = call("compare", "one", "two", "--store", store, "--top", "3")
     assert done.code == 0, done.err
     assert "A is gpt_neox@main/one, B is gpt_neox@main/two." in done.err
+    assert "how well two draws of 50 pairs agree was not measured." in done.err
     assert "WD and MD of the same neurons in" in done.out
     assert "MD is never compared across layers" in done.out
     assert done.out.count("md percentile") == 3
@@ -132,9 +133,10 @@ def test_copy_and_read_there(store: Path, tmp_path: Path) -> None:
     done = call("copy", "one", "two", "--store", store, "--to", tmp_path / "home")
     assert (done.code, done.out.split()) == (0, list(NAMES)), done.err
     assert f"{NAMES[0]}: 24 files" in done.err
-    (last,) = [line for line in done.err.splitlines() if ": bytes " in line][-1:]
+    (last,) = done.err.splitlines()[-1:]
     n_bytes = ask(store, "SELECT sum(n_bytes) FROM blocks")[0][0]
-    assert last == f"{NAMES[1]}: bytes {n_bytes:,} of {n_bytes:,}"
+    assert isinstance(n_bytes, int)
+    assert last == f"{NAMES[1]} {n_bytes / 1e6:.3g} MB of {n_bytes / 1e6:.3g} MB"
     shutil.rmtree(store)
     home = tmp_path / "home"
     checked = call("verify", "--full", "--store", home)
@@ -184,15 +186,26 @@ def test_a_copy_without_arrays_is_of_use(
 def test_a_dry_run_of_a_copy_writes_nothing(store: Path, tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
     done = call("copy", "one", "--store", store, "--to", tmp_path / "home", "--dry-run")
-    assert (done.code, done.out) == (0, "")
-    assert "of files and about" in done.err
+    assert (done.code, done.err) == (0, "")
+    assert "of files and about" in done.out
     bare = call(
         "copy", "one", "--store", store, "--to", tmp_path / "home", "--dry-run", "--tables-only"
     )
-    assert "left out." in bare.err
+    assert " left out." in bare.out
     assert {
         path for path in tmp_path.rglob("*") if path.suffix not in (".sqlite-shm", ".sqlite-wal")
     } <= before
+
+
+def test_nothing_is_left_out_that_the_target_has(store: Path, tmp_path: Path) -> None:
+    copying = ("copy", "one", "--store", store, "--to", tmp_path / "home")
+    assert call(*copying).code == 0
+    again = call(*copying, "--tables-only", "--dry-run")
+    assert again.out.splitlines()[0] == f"{NAMES[0]}: 0 files, 0 B to copy."
+    bare = ("copy", "two", "--store", store, "--to", tmp_path / "home", "--tables-only")
+    assert call(*bare).code == 0
+    assert " 0 B to copy, " in call(*bare, "--dry-run").out
+    assert " left out." in call(*bare, "--dry-run").out
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,8 @@ def test_an_interrupt_says_how_to_go_on(
     assert last_job(store) == ("interrupted", None)
     words = ("--window-length", "128", "--pairs", "50", "--store", store, "--dry-run")
     again = call("ingest", models["gpt_neox"], tmp_path / "long.txt", *words)
-    assert "blocks left" in again.err
-    before, _, total = again.err.partition(" blocks left")[0].rpartition(" tokens, ")[2].split()
+    assert "blocks left" in again.out
+    before, _, total = again.out.partition(" blocks left")[0].rpartition(" tokens, ")[2].split()
     assert 0 < int(before.replace(",", "")) < int(total.replace(",", ""))
 
 
@@ -113,7 +113,7 @@ def test_a_killed_ingest_is_shown_as_lost(running: Forked) -> None:
 def test_an_interrupted_question_has_nothing_to_go_on_with(analysed: Path) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr("click.confirm", interrupt)
-        done = call("remove", "words", "--store", analysed)
+        done = call("remove", "words", "--store", analysed, typed="")
     assert (done.code, done.out, done.err.strip()) == (130, "", "Interrupted.")
 
 

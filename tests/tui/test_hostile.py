@@ -65,7 +65,7 @@ def test_options_that_would_mean_too_much(
 
 
 def test_an_empty_model(text: Path) -> None:
-    assert refuses("ingest", "", text).startswith("MODEL is empty;")
+    assert refuses("ingest", "", text, code=2).startswith("MODEL is empty;")
 
 
 def test_a_tokenizer_with_more_tokens_than_the_model(gpt2: Path, text: Path) -> None:
@@ -122,6 +122,31 @@ def test_a_name_that_is_not_utf8(gpt2: Path, text: Path) -> None:
     odd = Path("\udcff.txt")
     odd.write_bytes(text.read_bytes())
     assert "is not UTF-8; rename it." in refuses("ingest", gpt2, odd)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("a@b", "has @, which the names of recordings are put together with"),
+        ("a#2", "has #, which the names of recordings are put together with"),
+        ("a" * 101, "has 101 letters, and 100 are the most"),
+    ],
+)
+def test_names_that_would_make_a_recordings_ambiguous(
+    gpt2: Path, text: Path, name: str, fault: str
+) -> None:
+    odd = Path(f"{name}.txt")
+    odd.write_bytes(text.read_bytes())
+    assert refuses("ingest", gpt2, odd) == (
+        f"The text's name {name!r} {fault}; rename its file or folder."
+    )
+    model = gpt2.rename(gpt2.with_name(name))
+    assert refuses("ingest", model, text) == (
+        f"The model's name {name!r} {fault}; give it --name NAME."
+    )
+    sizes = ("--window-length", "50", "--pairs", "50", "--windows", "4")
+    done = call("ingest", model, text, *sizes, "--name", "tiny", "--dry-run")
+    assert (done.code, done.out.partition(":")[0]) == (0, "tiny@main")
 
 
 def test_a_home_that_is_not_there(analysed: Path) -> None:

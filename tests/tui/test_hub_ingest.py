@@ -38,8 +38,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 def test_what_is_said(hub: HubServer, text: Path) -> None:
     words = ("ingest", "acme/tiny", text, "--revision", "step5,step10,step20", *SIZES)
     dry = call(*words, "--dry-run")
-    assert (dry.code, dry.out) == (0, "")
-    lines = dry.err.splitlines()
+    assert (dry.code, dry.err) == (0, "")
+    lines = dry.out.splitlines()
     assert "64.2 kB of weights to download from the hub." in lines
     missing = "acme/tiny has no revision step5 on the hub: recorded as missing, the others go on."
     assert missing in lines

@@ -151,6 +151,36 @@ def test_wrong_usage_is_two(words: tuple[str, ...], sentence: str) -> None:
     assert sentence in done.error
 
 
+MODULE = ("--module", "gpt_neox.layers.{layer}.mlp.dense_h_to_4h")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--every", "5"), "--every 5 needs --revision all; leave it out, or add that."),
+        (("--every", "5", "--revision", "main"), "--every 5 needs --revision all;"),
+        (("--spread", "--join", "documents"), "give one of the two."),
+        (("--module", "h.0.mlp"), "--module 'h.0.mlp' has {layer} 0 times; write it once,"),
+        ((*MODULE, "--projection", "up"), "leave --projection out."),
+        (("--skip-first", "64", "--window-length", "64"), "give 63 or less."),
+        (("--name", "a@b"), "--name 'a@b' has @, which the names of recordings are put together"),
+        (("--name", "a#@b"), "--name 'a#@b' has @ and #, which the names of recordings are put"),
+        (("--name", "a" * 101), "has 101 letters, and 100 are the most; give another."),
+    ],
+)
+def test_options_that_are_wrong_on_their_own_are_usage(
+    words: tuple[str, ...], sentence: str, models: dict[str, Path], text: Path
+) -> None:
+    done = call("ingest", models["gpt_neox"], text, *words)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert sentence in done.error
+    assert not Path("negspace-store").exists()
+
+
+def test_a_name_may_have_a_hundred_letters() -> None:
+    assert IngestSettings(name="a" * 100).name == "a" * 100
+
+
 def test_no_command_shows_the_help() -> None:
     done = call()
     assert done.code == 2

@@ -14,6 +14,7 @@ from pyarrow import parquet
 
 from store.errors import InputError
 from store.readonly import QueryLimits, QueryResult, Row, Value, stream_query
+from tests.tui.calling import Terminal
 from tui import options
 from tui.output import FORMS, write_file, write_result
 
@@ -25,11 +26,6 @@ RESULT = QueryResult(
     ],
     False,
 )
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def written(result: QueryResult, form: str, stream: io.StringIO | None = None) -> str:
@@ -152,7 +148,8 @@ def test_json() -> None:
     assert written(QueryResult(("a",), [], False), "jsonl") == ""
 
 
-values = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text()
+finite = st.floats(allow_nan=False, allow_infinity=False)
+values = st.none() | st.integers(-(2**63), 2**63 - 1) | finite | st.text()
 
 
 @given(st.lists(st.tuples(values, values), max_size=5))
@@ -164,6 +161,14 @@ def test_json_gives_back_every_value(rows: list[Row]) -> None:
     ):
         assert [tuple(o.values()) for o in objects] == rows
         assert [type(v) for o in objects for v in o.values()] == [type(v) for r in rows for v in r]
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_what_json_has_no_word_for_is_null(value: float) -> None:
+    result = QueryResult(("a",), [(value,)], False)
+    assert written(result, "json") == '[\n{"a": null}\n]\n'
+    assert written(result, "jsonl") == '{"a": null}\n'
+    assert written(result, "csv") == f"a\r\n{value}\r\n"
 
 
 def test_parquet(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from tests.tui.calling import NEGSPACE
+from tests.tui.calling import NEGSPACE, Terminal
 from tui import progress
 from tui.progress import Lines, fit_label, show_progress
 
@@ -22,7 +22,7 @@ LONG = "a-model-with-a-very-long-name-[red]-[/b]-as-people-write-them@step1000/w
 
 @given(st.text("aé日[]/", max_size=90), st.integers(1, 10**10), st.integers(40, 200))
 def test_a_label_keeps_its_end_and_fits(label: str, total: int, width: int) -> None:
-    fitted = fit_label(label, total, width)
+    fitted = fit_label(label, 2 * len(str(total)) + 1, width)
     assert fitted == label or label.endswith(fitted.removeprefix("…"))
     room = width - 20 - 2 * len(str(total)) - 1 - 13 - 7 - 4
     assert cell_len(fitted) <= max(12, room)
@@ -33,11 +33,6 @@ def test_a_label_keeps_its_end_and_fits(label: str, total: int, width: int) -> N
 def plain(text: str) -> str:
     """What a terminal is sent, without colours and movements."""
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -73,6 +68,40 @@ def test_lines_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pipe.getvalue() == (
         "m\\x1b: tokens 60 of 120, 10/s, 6 s left\nm\\x1b: tokens 120 of 120\n"
     )
+
+
+def test_bytes_are_shown_in_a_unit_that_a_person_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 6.0, 12.0, 13.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    pipe = io.StringIO()
+    monkeypatch.setattr("sys.stderr", pipe)
+    show = Lines(_last=0.0)
+    for done in (0, 230_860_800, 461_721_600):
+        show("m@main/c: bytes", done, 461_721_600)
+    show("m@main: hashing bytes", 2, 2)
+    monkeypatch.undo()
+    assert pipe.getvalue() == (
+        "m@main/c 231 MB of 462 MB, 38.5 MB/s, 6 s left\n"
+        "m@main/c 462 MB of 462 MB\n"
+        "m@main: hashing 2 B of 2 B\n"
+    )
+
+
+def test_a_bar_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setattr(
+        progress, "Console", lambda **_: Console(file=screen, width=80, force_terminal=True)
+    )
+    monkeypatch.setenv("TERM", "xterm")
+    with show_progress(quiet=False) as show:
+        for done in (0, 1_000_000, 461_721_600):
+            show("tiny@step10: downloading bytes", done, 461_721_600)
+    last = plain(screen.getvalue()).rstrip().splitlines()[-1]
+    assert "@step10: downloading " in last
+    assert " 462 MB/462 MB " in last
+    assert re.search(r" \S+ [MGT]B/s ", last)
+    assert "461721600" not in screen.getvalue()
 
 
 def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,6 @@ import pytest
 from pyarrow import parquet
 
 from store.schema import HEAD
-from tests.torture.contents import read_arrays, read_tables
 from tests.tui.calling import Outcome, call
 from tests.tui.forking import Server
 
@@ -69,7 +68,7 @@ def test_no_such_model(text: Path) -> None:
 
 
 def test_every_without_all(model: Path, text: Path) -> None:
-    assert refuses("ingest", model, text, "--every", "5") == (
+    assert refuses("ingest", model, text, "--every", "5", code=2) == (
         "--every 5 needs --revision all; leave it out, or add that."
     )
 
@@ -211,10 +210,22 @@ def test_a_corpus_shorter_than_the_pair_set_needs(model: Path) -> None:
 def test_a_file_in_the_way_of_the_store(model: Path, text: Path) -> None:
     path = write("store", "mine").resolve()
     for words in (("ingest", model, text), ("demo",)):
-        assert refuses(*words, "--store", "store").startswith(f"{path} ")
-        assert f"{path} is not writable" in refuses(*words, "--store", "store/inner")
+        for place in ("store", "store/inner"):
+            assert refuses(*words, "--store", place) == (
+                f"{path} is a file; --store DIR names a folder."
+            )
     for command in ("status", "verify", "gc", "upgrade"):
-        assert str(path) in refuses(command, "--store", "store")
+        for below in (path, path / "inner"):
+            assert refuses(command, "--store", below) == (
+                f"{below} is a file, or lies in one; --store DIR names a folder."
+            )
+
+
+def test_a_store_where_no_folder_can_be_made(model: Path, text: Path) -> None:
+    for words in (("ingest", model, text), ("ingest", model, text, "--dry-run"), ("demo",)):
+        assert refuses(*words, "--store", "/proc/x/y") == (
+            "Cannot make a store at /proc/x/y: /proc is no disk; name a folder on one."
+        )
 
 
 def test_a_folder_of_other_things_in_place_of_the_store(model: Path, text: Path) -> None:
@@ -351,61 +362,3 @@ def test_no_such_recording(analysed: Path) -> None:
         assert refuses(*words, "--store", analysed) == (
             "The store has no recording 'none'; it has: gpt_neox@main/words."
         )
-
-
-# SQL
-
-
-@pytest.mark.parametrize(
-    ("statement", "sentence"),
-    [
-        ("SELEC 1", 'SQLite: near "SELEC": syntax error.'),
-        ("SELECT x FROM neurons", "SQLite: no such column: x; negspace sql --schema lists tables"),
-        ("SELECT * FROM nowhere", "SQLite: no such table: nowhere; negspace sql --schema lists"),
-        ("SELECT 1; SELECT 2", "There are several statements; negspace sql runs one at a time."),
-        ("SELECT ?", ""),
-        ("", ""),
-    ],
-)
-def test_sql_that_is_wrong(statement: str, sentence: str, analysed: Path) -> None:
-    found = refuses("sql", statement, "--store", analysed)
-    assert found.startswith(sentence)
-    assert "fault of negspace" not in found
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DELETE FROM neurons",
-        "UPDATE neurons SET wd = 1",
-        "INSERT INTO corpora (name) VALUES ('x')",
-        "DROP TABLE neurons",
-        "CREATE TABLE x (y)",
-        "PRAGMA journal_mode = DELETE",
-        "ATTACH DATABASE 'x.sqlite' AS x",
-        "VACUUM INTO 'x.sqlite'",
-        "WITH x AS (SELECT 1) DELETE FROM neurons",
-    ],
-)
-def test_sql_that_writes(statement: str, analysed: Path) -> None:
-    before = read_tables(analysed / "negspace.sqlite"), read_arrays(analysed)
-    found = refuses("sql", statement, "--store", analysed)
-    assert "fault of negspace" not in found
-    assert (read_tables(analysed / "negspace.sqlite"), read_arrays(analysed)) == before
-
-
-def test_sql_that_takes_too_long(analysed: Path) -> None:
-    statement = "WITH t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t) SELECT max(i) FROM t"
-    found = refuses("sql", statement, "--timeout", "0.05", "--store", analysed)
-    assert "0.05" in found
-    assert "--timeout" in found
-
-
-def test_sql_into_a_file_that_cannot_be_written(analysed: Path) -> None:
-    found = refuses("sql", "SELECT 1", "--out", "none/x.csv", "--store", analysed)
-    assert found == "none/x.csv cannot be written: No such file or directory."
-
-
-def test_sql_without_a_statement(analysed: Path) -> None:
-    found = refuses("sql", "--store", analysed, code=2)
-    assert found == "Give a SELECT, - for stdin, or --schema."

@@ -1,6 +1,8 @@
 """Commands that look after a store: verify, gc, remove, upgrade."""
 
+import shlex
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from store.schema import HEAD
-from tests.tui.calling import NAME, ask, call, contents
+from tests.tui.calling import NAME, NEGSPACE, ask, call, contents
 
 # verify
 
@@ -99,10 +101,13 @@ def test_gc_removes_debris_and_nothing_else(store: Path) -> None:
     before = contents(store)
     debris = make_debris(store)
     dry = call("gc", "--dry-run", "--store", store)
-    assert {Path(line.rpartition("  ")[0]) for line in dry.out.splitlines()} == debris
+    *listed, total = dry.out.splitlines(keepends=True)
+    assert {Path(line.rpartition("  ")[0]) for line in listed} == debris
+    assert total.startswith("8 files or folders, ")
+    assert total.endswith(", would be removed.\n")
     assert all(path.exists() for path in debris)
     done = call("gc", "--store", store)
-    assert (done.code, done.out) == (0, dry.out)
+    assert (done.code, done.out) == (0, "".join(listed))
     assert done.error.startswith("8 files or folders, ")
     assert not any(path.exists() for path in debris)
     assert (store / "store.json").exists()
@@ -116,25 +121,45 @@ def test_gc_removes_debris_and_nothing_else(store: Path) -> None:
 
 def test_remove_asks(store: Path) -> None:
     before = contents(store)
-    no = call("remove", "words", "--store", store, stdin="n\n")
+    no = call("remove", "words", "--store", store, typed="n\n")
     ((size,),) = ask(store, "SELECT sum(n_bytes) FROM blocks")
     assert isinstance(size, int)
     assert f"Remove {NAME}: 2 layers, {size / 1e6:.3g} MB? [y/N]: " in no.err
     assert (no.code, no.out, no.error) == (1, "", no.error)
     assert no.error.endswith("Nothing was removed.")
-    nobody = call("remove", "words", "--store", store)
-    assert nobody.code == 2
-    assert nobody.error.endswith("Nobody answered; --yes removes without asking.")
+    ended = call("remove", "words", "--store", store, typed="")
+    assert (ended.code, ended.error) == (1, "Nothing was removed.")
     dry = call("remove", "words", "--dry-run", "--store", store)
     assert dry.out == f"{NAME}: 2 layers, {size / 1e6:.3g} MB would be removed.\n"
     assert contents(store) == before
 
 
-@pytest.mark.parametrize(("options", "stdin"), [(("--yes",), ""), ((), "y\n")])
+def test_remove_with_a_closed_stdin(store: Path) -> None:
+    words = [str(NEGSPACE), "remove", "words", "--store", str(store)]
+    line = f"{shlex.join(words)} <&-"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: Standard input is no terminal, so nobody can be asked;")
+
+
+@pytest.mark.parametrize("stdin", ["", "y\n"])
+def test_remove_asks_at_a_terminal_only(stdin: str, store: Path) -> None:
+    before = contents(store)
+    done = call("remove", "words", "--store", store, stdin=stdin)
+    assert (done.code, done.out, done.err) == (
+        2,
+        "",
+        "Error: Standard input is no terminal, so nobody can be asked; --yes removes without "
+        "asking.\n",
+    )
+    assert contents(store) == before
+
+
+@pytest.mark.parametrize(("options", "typed"), [(("--yes",), None), ((), "y\n")])
 def test_remove_leaves_nothing_of_the_recording(
-    options: tuple[str, ...], stdin: str, store: Path
+    options: tuple[str, ...], typed: str | None, store: Path
 ) -> None:
-    done = call("remove", NAME, *options, "--store", store, stdin=stdin)
+    done = call("remove", NAME, *options, "--store", store, typed=typed)
     assert (done.code, done.out) == (0, "")
     assert f"Removed {NAME}: 2 layers" in done.error
     assert list((store / "arrays").iterdir()) == []
@@ -168,7 +193,7 @@ def test_upgrade_keeps_the_database_before_it(store: Path, monkeypatch: pytest.M
     other = call("status", "--store", store)
     assert (other.code, "run `negspace upgrade`" in other.error) == (1, True)
     dry = call("upgrade", "--dry-run", "--store", store)
-    assert dry.err == f"The schema would go from 0000 to {HEAD}.\n"
+    assert (dry.out, dry.err) == (f"The schema would go from 0000 to {HEAD}.\n", "")
     assert not (store / "backups").exists()
     done = call("upgrade", "--store", store)
     assert done.code == 0

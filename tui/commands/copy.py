@@ -2,16 +2,12 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from store.printable import printable
 from tui.context import Context, common_options, pass_context
-from tui.plans import format_bytes
-
-if TYPE_CHECKING:
-    from store.copying import CopyPlan
+from tui.plans import show_copy
 
 
 @click.command("copy")
@@ -50,7 +46,7 @@ def command(
     store = context.open()
     rows = [find_recording(store.database, name) for name in recordings]
     plan = plan_copy(store, rows, to, tables_only=tables_only)
-    _describe(context, plan)
+    show_copy(context, plan, dry_run=dry_run)
     if dry_run:
         return
     context.require_writing()
@@ -64,14 +60,3 @@ def command(
         copied = run_copy(plan, target, job)
     for name in copied:
         click.echo(printable(name))
-
-
-def _describe(context: Context, plan: "CopyPlan") -> None:
-    for part in plan.recordings:
-        left = f", {format_bytes(part.left_out)} left out" if part.left_out else ""
-        what = f"{len(part.files):,} files, {format_bytes(part.n_bytes)} to copy{left}"
-        context.say(f"{part.row.name}: {what}.")
-    context.say(
-        f"{format_bytes(plan.n_bytes)} of files and about {format_bytes(plan.row_bytes)} of rows "
-        f"to {plan.folder} ({format_bytes(plan.free)} free)."
-    )

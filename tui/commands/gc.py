@@ -4,7 +4,7 @@ import click
 
 from store.printable import printable
 from tui.context import Context, common_options, pass_context
-from tui.plans import format_bytes
+from tui.plans import format_bytes, show_lines
 
 
 @click.command("gc")
@@ -24,4 +24,5 @@ def command(context: Context, dry_run: bool) -> None:
         click.echo(f"{printable(str(debris.path))}  {format_bytes(debris.n_bytes)}")
         count, total = count + 1, total + debris.n_bytes
     what = "would be removed" if dry_run else "removed"
-    context.say(f"{count:,} files or folders, {format_bytes(total)}, {what}.")
+    line = f"{count:,} files or folders, {format_bytes(total)}, {what}."
+    show_lines(context, [line], dry_run=dry_run)

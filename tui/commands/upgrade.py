@@ -3,6 +3,7 @@
 import click
 
 from tui.context import Context, common_options, pass_context
+from tui.plans import show_lines
 
 
 @click.command("upgrade")
@@ -18,10 +19,10 @@ def command(context: Context, dry_run: bool) -> None:
     found = current_revision(store.database)
     refuse_newer(found)
     if found == HEAD:
-        context.say(f"The store's schema is {HEAD} already.")
+        show_lines(context, [f"The store's schema is {HEAD} already."], dry_run=dry_run)
         return
     if dry_run:
-        context.say(f"The schema would go from {found} to {HEAD}.")
+        show_lines(context, [f"The schema would go from {found} to {HEAD}."], dry_run=True)
         return
     context.require_writing()
     check_writable(store)
