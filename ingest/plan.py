@@ -20,7 +20,7 @@ from ingest.streams import Ints, TokenStream, build_stream, draw_pairs
 from ingest.vocabulary import tokenizer_hash
 from ingest.weights import TensorHeader, describe_files, has_weights, list_tensors
 from store.database import Database
-from store.errors import InputError
+from store.errors import InputError, UsageError
 from store.layout import LayerFormat, windows_per_block
 from store.names import find_fault
 from store.queries.ingests import (

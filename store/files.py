@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-import numpy as np
-
 from store.errors import BusyError, NegspaceError
 
 TEMPORARY = ".partial"
@@ -108,6 +106,8 @@ def _is_aligned(buffers: Sequence[Buffer]) -> bool:
     """Whether the first buffer is large, and lies where the kernel can take it from."""
     if not buffers or len(buffers[0]) < _DIRECT_BYTES:
         return False
+    import numpy as np  # what only reads SQL does without
+
     return np.frombuffer(buffers[0], np.uint8).ctypes.data % ALIGNMENT == 0
 
 

@@ -236,10 +236,10 @@ def test_layers_that_are_not_complete_are_named_and_left(
 ) -> None:
     complete = ArrayWriter.complete
 
-    def stopped(writer: ArrayWriter, layer: int, pairs: object) -> None:
+    def stopped(writer: ArrayWriter, layer: int, *rest: object) -> None:
         if layer == 1:
             raise KeyboardInterrupt
-        complete(writer, layer, pairs)  # type: ignore[arg-type]
+        complete(writer, layer, *rest)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ArrayWriter, "complete", stopped)

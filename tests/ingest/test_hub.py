@@ -287,7 +287,7 @@ def test_the_command_in_a_fresh_process(hub: HubServer, tmp_path: Path, text: Pa
     assert (done.returncode, done.stdout) == (0, f"{REPO}@step0/words\n"), done.stderr
     lines = done.stderr.splitlines()
     size = (hub.root / "models" / REPO / "step0" / WEIGHTS).stat().st_size
-    assert f"{REPO}@step0: downloading bytes {size:,} of {size:,}" in lines
+    assert f"{REPO}@step0: downloading {size / 1000:.1f} kB of {size / 1000:.1f} kB" in lines
     assert lines[-1] == (
         f"{REPO}@step1 has the weights of a recorded checkpoint: {REPO}@step0/words."
     )

@@ -98,8 +98,8 @@ def test_a_folder_of_revisions_without_steps(model: Path, text: Path) -> None:
 def test_nothing_to_prune_in_a_folder(model: Path, text: Path) -> None:
     words = ("ingest", model, text, "--window-length", "50", "--dry-run")
     said = "--prune: gpt_neox is not from the hub, so nothing is freed."
-    assert said in call(*words, "--prune").err.splitlines()
-    assert "--prune" not in call(*words).err
+    assert said in call(*words, "--prune").out.splitlines()
+    assert "--prune" not in call(*words).out
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_a_store_of_a_newer_version(analysed: Path, model: Path, text: Path) -> 
     calls = (("status",), ("sql", "SELECT 1"), ("ingest", model, text), ("upgrade",), ("demo",))
     for words in calls:
         assert refuses(*words, "--store", "store") == (
-            f"The store at {store} has format 99, this version of negspace knows up to 1: install "
+            f"The store at {store} has format 99, this version of negspace knows up to 2: install "
             "a newer negspace."
         )
 
