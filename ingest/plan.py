@@ -21,7 +21,7 @@ from ingest.vocabulary import tokenizer_hash
 from ingest.weights import TensorHeader, describe_files, has_weights, list_tensors
 from store.database import Database
 from store.errors import InputError, UsageError
-from store.layout import LayerFormat, windows_per_block
+from store.layout import KEEPS, LayerFormat, windows_per_block
 from store.names import find_fault
 from store.queries.ingests import (
     KnownCheckpoint,
@@ -39,7 +39,6 @@ from store.shards import file_bytes
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-KEEP = "all"
 DEFAULT_WINDOW = 2048
 
 
@@ -59,7 +58,8 @@ class CheckpointPlan:
 
     `missing` maps each layer that is not complete to its missing blocks (none where only the pair
     rows are). `form` is the layout of a layer, whatever its number and recording. `download` is
-    the bytes of weights to come from the hub; `tensors` is empty where they are not needed.
+    the bytes of weights to come from the hub, `arrays` are the block arrays to write; `tensors` is
+    empty where they are not needed.
     """
 
     checkpoint: CheckpointFolder
@@ -70,6 +70,7 @@ class CheckpointPlan:
     form: LayerFormat
     missing: dict[int, tuple[int, ...]]
     recording: KnownRecording | None
+    arrays: tuple[str, ...]
     download: int = 0
 
     @property
@@ -97,7 +98,7 @@ class CheckpointPlan:
     def n_bytes(self) -> int:
         """Bytes that will be written, but for the weights and what analyses add."""
         form = self.form
-        per_block = file_bytes(form.preactivations) + file_bytes(form.inputs)
+        per_block = sum(file_bytes(form.array(name)) for name in self.arrays)
         pair_rows = sum(file_bytes(form.small(n)) for n in ("pair_inputs", "pair_outputs"))
         return sum(len(blocks) * per_block + pair_rows for blocks in self.missing.values())
 
@@ -282,7 +283,16 @@ def _plan_checkpoint(
     if checkpoint.hub and missing and not local:
         tensors, download = _read_on_hub(checkpoint.hub)
     return CheckpointPlan(
-        checkpoint, model, tensors, text, layers, form, missing, recording, download
+        checkpoint,
+        model,
+        tensors,
+        text,
+        layers,
+        form,
+        missing,
+        recording,
+        KEEPS[settings.keep],
+        download,
     )
 
 
@@ -348,7 +358,7 @@ def _find_recording(
         projection=settings.module or settings.projection,
         dtype=settings.dtype,
         model_dtype=settings.model_dtype,
-        keep=KEEP,
+        keep=settings.keep,
     )
     if recording is not None:
         check_pairs(recording, settings)

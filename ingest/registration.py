@@ -6,7 +6,7 @@ not those that the store knows.
 
 from collections.abc import Callable
 
-from ingest.plan import KEEP, CheckpointPlan, IngestPlan
+from ingest.plan import CheckpointPlan, IngestPlan
 from ingest.tensors import describe_equal
 from ingest.vocabulary import describe_vocabulary
 from ingest.weights import describe_files, hash_checkpoint
@@ -110,7 +110,7 @@ def _recording_facts(
         projection=settings.module or settings.projection,
         dtype=settings.dtype,
         model_dtype=settings.model_dtype,
-        keep=KEEP,
+        keep=settings.keep,
         pair_set_id=pair_set_id,
         block_tokens=part.form.block_tokens,
         batch_windows=windows_per_block(part.text.stream.window_length),

@@ -21,7 +21,7 @@ from ingest.registration import Note, register
 from ingest.weights import has_weights, list_tensors
 from store.catalog import add_missing_checkpoint
 from store.jobs import Job, Progress
-from store.layout import BLOCK_ARRAYS, DTYPES, INPUTS, windows_per_block
+from store.layout import DTYPES, INPUTS, PREACTIVATIONS, windows_per_block
 from store.ledger import discard_recording
 from store.queries.recordings import (
     RecordingRow,
@@ -121,6 +121,9 @@ def _record_missing(
     before = progress.done
     pairs = read_pairs(store.database, row.pair_set_id)
     whole = frozenset(n for n, blocks in missing.items() if len(blocks) == part.form.n_blocks)
+    if PREACTIVATIONS not in part.arrays:
+        # Theirs come from the stored inputs, as those of every reader do.
+        whole = frozenset()
     pair_rows = PairRows(np.ascontiguousarray(pairs).ravel(), whole)
     if any(missing.values()):
         _record_with_model(plan, part, writer, missing, row, pair_rows, progress)
@@ -141,16 +144,16 @@ def _record_with_model(
     settings = plan.settings
     family = find_family(part.checkpoint.folder, settings.module)
     model = part.checkpoint.model or load_model(part.checkpoint.folder, settings.model_dtype)
-    writer.create()
+    writer.create(part.arrays)
     if settings.weights:
         _keep_weights(model, part, family, settings.projection, writer, missing)
     progress.label = f"{row.name}: tokens"
     windows, length = part.text.stream.windows(), part.text.stream.window_length
     passes = Passes(windows, windows_per_block(length), row.batch_windows, missing)
-    room = count_room(passes, len(BLOCK_ARRAYS))
+    room = count_room(passes, len(part.arrays))
     with writer.stream(room) as stream:
         record_blocks(
-            model, family, settings.projection, passes, BLOCK_ARRAYS, settings.dtype, stream,
+            model, family, settings.projection, passes, part.arrays, settings.dtype, stream,
             pair_rows, progress.advance,
         )  # fmt: skip
     for block in stream.committed():

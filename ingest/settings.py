@@ -12,6 +12,8 @@ from store.settings import check_types, setting
 
 DTYPES = ("float16", "bfloat16", "float32")
 PROJECTIONS = ("gate", "up")
+KEEPS = ("all", "inputs", "scores")
+DEVICES = ("cpu", "cuda", "auto")
 BOS_CHOICES = ("none", "window")
 JOINS = ("rows", "documents")
 MOST_LAYERS = 100_000
@@ -79,6 +81,18 @@ class IngestSettings(StreamSettings):
         "Which branch of a gated MLP is the neuron; models without a gate have one only.",
         choices=PROJECTIONS,
     )
+    keep: str = setting(
+        "all",
+        "What stays of each layer: all; inputs, from which pre-activations are computed again; or "
+        "scores, with layers recorded, analysed and dropped in turn.",
+        choices=KEEPS,
+    )
+    device: str = setting(
+        "cpu",
+        "Where the model computes: cpu, cuda (one card), or auto (all cards if one is too small, "
+        "cpu without any).",
+        choices=DEVICES,
+    )
     module: str | None = setting(
         None,
         "Path of the projection in a model of unknown family, with {layer} for the layer.",
@@ -101,6 +115,13 @@ class IngestSettings(StreamSettings):
         _one_of("--dtype", self.dtype, DTYPES)
         _one_of("--model-dtype", self.model_dtype, DTYPES)
         _one_of("--projection", self.projection, PROJECTIONS)
+        _one_of("--keep", self.keep, KEEPS)
+        _one_of("--device", self.device, DEVICES)
+        if self.keep == "inputs" and not self.weights:
+            raise UsageError(
+                "--keep inputs computes pre-activations from the projection's weights; leave "
+                "--no-weights out."
+            )
         _at_least("--pairs", self.pairs, 2)
         _at_least("--pair-seed", self.pair_seed, 0)
         if self.pair_seed > MOST_SEED:

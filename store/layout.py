@@ -17,6 +17,8 @@ ROWS = 64
 BLOCK_TOKENS = 2048
 PREACTIVATIONS, INPUTS = "preactivations", "inputs"
 BLOCK_ARRAYS = (PREACTIVATIONS, INPUTS)
+KEEPS = {"all": BLOCK_ARRAYS, "inputs": (INPUTS,), "scores": BLOCK_ARRAYS}
+"""The block arrays that each kind of recording writes; scores drops them from a scored layer."""
 EXTREMES = 20
 _NUMPY = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4", "int64": "<i8"}
 DTYPES = tuple(_NUMPY)
