@@ -58,7 +58,7 @@ def _measure_and_show(out: Path, names: Sequence[str], quick: bool) -> None:
     results = measure(out, names, QUICK if quick else Sizes(), console.print)
     machine, path = describe_machine(out), out / (QUICK_FILE if quick else FILE)
     show(results, machine, console)
-    write_json(path, results if quick else _keep_others(path, results), machine)
+    write_json(path, _keep_others(path, results, machine), machine)
 
 
 def measure(
@@ -76,11 +76,14 @@ def measure(
     return results
 
 
-def _keep_others(path: Path, results: list[Result]) -> list[Result]:
-    """Return the results with those of a former run that this one did not take, in order."""
+def _keep_others(path: Path, results: list[Result], machine: dict[str, str]) -> list[Result]:
+    """Return the results with those of a former run that this one did not take, in order.
+
+    Those of another machine or other versions do not stay.
+    """
     taken = {_subject(result) for result in results}
-    former = read_json(path)[0] if path.exists() else []
-    kept = [result for result in former if _subject(result) not in taken]
+    former, of = read_json(path) if path.exists() else ([], {})
+    kept = [result for result in former if of == machine and _subject(result) not in taken]
     return sorted([*kept, *results], key=lambda result: SUBJECTS.index(_subject(result)))
 
 

@@ -124,6 +124,9 @@ def test_lines_of_other_subjects_stay(tmp_path: Path, monkeypatch: pytest.Monkey
         assert invoke("--only", subject, "--out", str(tmp_path)).exit_code == 0
     assert names(tmp_path / "bench.json") == ["kernels.x", "startup.x"]
     assert [result.value for result in read_json(tmp_path / "bench.json")[0]] == [3.0, 2.0]
+    monkeypatch.setattr(benchmarks.__main__, "describe_machine", lambda _: {"CPU": "another"})
+    assert invoke("--only", "startup", "--out", str(tmp_path)).exit_code == 0
+    assert names(tmp_path / "bench.json") == ["startup.x"]
 
 
 def test_a_subject_that_is_not_there_and_a_table_without_figures_are_refused(
