@@ -9,7 +9,7 @@ import importlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -53,27 +53,26 @@ def main(out: Path, only: str, quick: bool, docs: bool) -> None:
 
 
 def _measure_and_show(out: Path, names: Sequence[str], quick: bool) -> None:
+    """Measure, and keep the lines of each subject as soon as it is done."""
     out.mkdir(parents=True, exist_ok=True)
     console = Console(width=None if os.isatty(1) else 220)
-    results = measure(out, names, QUICK if quick else Sizes(), console.print)
     machine, path = describe_machine(out), out / (QUICK_FILE if quick else FILE)
-    show(results, machine, console)
-    write_json(path, _keep_others(path, results, machine), machine)
-
-
-def measure(
-    out: Path, names: Sequence[str], sizes: Sizes, say: Callable[[str], None]
-) -> list[Result]:
-    """Run subjects in a temporary folder under `out` and return their results."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=out))
     results: list[Result] = []
+    for found in measure(out, names, QUICK if quick else Sizes()):
+        results += found
+        console.print(f"{_subject(found[0])}: done")
+        write_json(path, _keep_others(path, results, machine), machine)
+    show(results, machine, console)
+
+
+def measure(out: Path, names: Sequence[str], sizes: Sizes) -> Iterator[list[Result]]:
+    """Run subjects in a temporary folder under `out` and yield the results of each."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=out))
     try:
         for name in names:
-            say(f"{name} ...")
-            results += importlib.import_module(f"benchmarks.{name}").run(Bench(folder, sizes))
+            yield importlib.import_module(f"benchmarks.{name}").run(Bench(folder, sizes))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return results
 
 
 def _keep_others(path: Path, results: list[Result], machine: dict[str, str]) -> list[Result]:

@@ -119,7 +119,7 @@ def test_the_command_writes_one_file_and_leaves_nothing_else(tmp_path: Path) -> 
 def test_lines_of_other_subjects_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for subject, cost in (("startup", 1.0), ("kernels", 2.0), ("startup", 3.0)):
         result = Result(Measure(f"{subject}.x", "w", "s", "b"), Series((cost,)), Series((6.0,)))
-        found = [result]
+        found = [[result]]
         monkeypatch.setattr(benchmarks.__main__, "measure", lambda *_, found=found: found)
         assert invoke("--only", subject, "--out", str(tmp_path)).exit_code == 0
     assert names(tmp_path / "bench.json") == ["kernels.x", "startup.x"]
