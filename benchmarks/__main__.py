@@ -49,7 +49,8 @@ def main(out: Path, only: str, quick: bool, docs: bool) -> None:
     unknown = sorted(set(names) - set(SUBJECTS))
     if unknown:
         raise click.UsageError(f"There is no {unknown[0]!r}; choose of {', '.join(SUBJECTS)}.")
-    _measure_and_show(out, names, quick)
+    # Children run in another folder.
+    _measure_and_show(out.resolve(), names, quick)
 
 
 def _measure_and_show(out: Path, names: Sequence[str], quick: bool) -> None:

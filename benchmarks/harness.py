@@ -229,7 +229,9 @@ def run_child(words: Sequence[str | Path], folder: Path) -> Child:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         said = (folder / "child.err").read_text(errors="replace")
-        raise subprocess.CalledProcessError(child.returncode, [*map(str, words)], stderr=said)
+        error = subprocess.CalledProcessError(child.returncode, [*map(str, words)], stderr=said)
+        error.add_note(said)
+        raise error
     return Child(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, memory.highest)
 
 

@@ -129,6 +129,14 @@ def test_lines_of_other_subjects_stay(tmp_path: Path, monkeypatch: pytest.Monkey
     assert names(tmp_path / "bench.json") == ["startup.x"]
 
 
+def test_children_find_a_folder_that_was_named_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke("--quick", "--only", "startup", "--out", "here").exit_code == 0
+    assert len(names(tmp_path / "here" / "bench-quick.json")) == 2
+
+
 def test_a_subject_that_is_not_there_and_a_table_without_figures_are_refused(
     tmp_path: Path,
 ) -> None:
