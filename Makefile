@@ -16,6 +16,9 @@ test: .venv/dev  ## Run the tests
 check: lint docs-check  ## All that CI runs: ruff, mypy, import-linter, alembic check, docs, tests
 	NEGSPACE_TEST_KILLS=20 $(MAKE) test
 
+bench: .venv/bench  ## Measure every figure of docs/performance.md (ONLY=disk,...), into build/
+	$(BIN)/python -m benchmarks --only "$(ONLY)"
+
 lint: .venv/dev  ## ruff, mypy strict, import-linter, alembic check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -48,4 +51,9 @@ clean:  ## Remove the environment, caches and the demo's store
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
-.PHONY: help demo test check lint format docs docs-check clean
+.venv/bench: .venv/runtime
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]' \
+	  || echo "Without zarrs and tensorstore: their lines will say so."
+	touch $@
+
+.PHONY: help demo test bench check lint format docs docs-check clean
