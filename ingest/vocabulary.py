@@ -115,19 +115,28 @@ def _token_bytes(backend: "Tokenizer") -> Iterator[tuple[int, bytes]]:
         if token_id in added:
             yield token_id, added[token_id].content.encode()
         elif alphabet:
-            yield token_id, b"".join(alphabet.get(c) or c.encode() for c in token)
+            yield token_id, _from_alphabet(token, alphabet)
         elif '"ByteFallback"' in written and (match := _BYTE_TOKEN.fullmatch(token)):
             yield token_id, bytes.fromhex(match[1])
         else:
             yield token_id, token.replace(space, " ").encode()
 
 
-def _byte_alphabet() -> dict[str, bytes]:
-    """Return what byte each letter of byte-level BPE's alphabet stands for.
+def _from_alphabet(token: str, alphabet: dict[int, str]) -> bytes:
+    """Return the bytes of a token; a letter that is none of the alphabet's stands for itself."""
+    if alphabet.keys() >= set(map(ord, token)):
+        return token.translate(alphabet).encode("latin-1")
+    return b"".join(
+        alphabet[ord(c)].encode("latin-1") if ord(c) in alphabet else c.encode() for c in token
+    )
+
+
+def _byte_alphabet() -> dict[int, str]:
+    """Return the byte, as a Latin-1 letter, of each letter of byte-level BPE's alphabet.
 
     Bytes that print in Latin-1 stand for themselves; the rest take the letters from U+0100 on.
     """
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     rest = [byte for byte in range(0x100) if byte not in plain]
     letters = [*plain, *(0x100 + i for i in range(len(rest)))]
-    return {chr(c): bytes([b]) for c, b in zip(letters, [*plain, *rest], strict=True)}
+    return {c: chr(b) for c, b in zip(letters, [*plain, *rest], strict=True)}

@@ -67,6 +67,7 @@ def test_scales_are_those_of_the_models() -> None:
 
 
 def test_libraries_read_what_they_write(bench: Bench, tmp_path: Path) -> None:
+    from store.files import FileBatch
     from store.layout import LayerFormat
     from store.metadata import create_array
 
@@ -74,7 +75,8 @@ def test_libraries_read_what_they_write(bench: Bench, tmp_path: Path) -> None:
     values = np.random.default_rng(0).random((form.preactivations.rows, 2048)).astype(np.float16)
     assert set(installed()) <= set(LIBRARIES)
     for name, open_array in installed().items():
-        create_array(tmp_path / name, form.preactivations)
+        with FileBatch() as files:
+            create_array(files, tmp_path / name, form.preactivations)
         array = open_array(tmp_path / name / "preactivations")
         array.write((slice(0, 72), slice(2048, 4096)), values[:72])
         assert (array.read((slice(3, 4), slice(2048, 4096))) == values[3]).all(), name
