@@ -57,6 +57,10 @@ def bos_id(tokenizer: "PreTrainedTokenizerBase") -> int | None:
     return token_id if isinstance(token_id, int) else None
 
 
+_NO_BYTE = "\uffff"
+"""Marks a letter that Latin-1 has and the alphabet of byte-level BPE has not."""
+
+
 def describe_vocabulary(
     tokenizer: "PreTrainedTokenizerBase", n_entries: int
 ) -> list[VocabularyRow]:
@@ -124,11 +128,12 @@ def _token_bytes(backend: "Tokenizer") -> Iterator[tuple[int, bytes]]:
 
 def _from_alphabet(token: str, alphabet: dict[int, str]) -> bytes:
     """Return the bytes of a token; a letter that is none of the alphabet's stands for itself."""
-    if alphabet.keys() >= set(map(ord, token)):
+    try:
         return token.translate(alphabet).encode("latin-1")
-    return b"".join(
-        alphabet[ord(c)].encode("latin-1") if ord(c) in alphabet else c.encode() for c in token
-    )
+    except UnicodeEncodeError:
+        letters = (alphabet.get(ord(c), _NO_BYTE) for c in token)
+        pairs = zip(token, letters, strict=True)
+        return b"".join(c.encode() if b == _NO_BYTE else b.encode("latin-1") for c, b in pairs)
 
 
 def _byte_alphabet() -> dict[int, str]:
@@ -139,4 +144,5 @@ def _byte_alphabet() -> dict[int, str]:
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     rest = [byte for byte in range(0x100) if byte not in plain]
     letters = [*plain, *(0x100 + i for i in range(len(rest)))]
-    return {c: chr(b) for c, b in zip(letters, [*plain, *rest], strict=True)}
+    others = dict.fromkeys(range(0x80, 0x100), _NO_BYTE)
+    return others | {c: chr(b) for c, b in zip(letters, [*plain, *rest], strict=True)}
