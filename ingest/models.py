@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ingest.devices import CARDS, CPU, CUDA
 from ingest.reasons import reason_of
 from store.errors import InputError
 
@@ -42,10 +43,11 @@ def _has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in names)
 
 
-def load_model(folder: Path, dtype: str) -> "PreTrainedModel":
+def load_model(folder: Path, dtype: str, place: str = CPU) -> "PreTrainedModel":
     """Return the causal language model in `folder`, computing in `dtype`, ready for inference.
 
-    Raises InputError where it cannot be loaded, or weights are missing.
+    `place` is what `choose_place` chose. Raises InputError where it cannot be loaded, or weights
+    are missing.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -60,6 +62,7 @@ def load_model(folder: Path, dtype: str) -> "PreTrainedModel":
                 trust_remote_code=False,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # refused below, by name
+                device_map="auto" if place == CARDS else None,
             )
     except Exception as error:  # transformers raises many kinds, all about these files
         raise InputError(
@@ -69,6 +72,8 @@ def load_model(folder: Path, dtype: str) -> "PreTrainedModel":
     model, report = found
     _refuse_incomplete(folder, report)
     model.eval()  # type: ignore[no-untyped-call]
+    if place == CUDA:
+        torch.nn.Module.cuda(model)
     return model
 
 

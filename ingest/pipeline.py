@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
 
 from ingest.blocks import Projection, prove, round_values
@@ -103,6 +104,22 @@ def forward(model: "PreTrainedModel", windows: Ints) -> None:
         model.base_model(input_ids=ids, use_cache=False)
 
 
+def is_on_card(model: "PreTrainedModel") -> bool:
+    """Say whether a model computes on a graphics card."""
+    return bool(model.device.type == "cuda")
+
+
+def fits_on_card(model: "PreTrainedModel", windows: Ints) -> bool:
+    """Say whether a pass over the windows, and again as much for its copies, fits on the card."""
+    try:
+        forward(model, np.concatenate([windows, windows]))
+    except torch.OutOfMemoryError:
+        return False
+    finally:
+        torch.cuda.empty_cache()
+    return True
+
+
 class _Filler:
     """Fills the matrices of the blocks that a pass covers."""
 
@@ -140,6 +157,8 @@ class _Filler:
                 f"The projection of layer {layer} saw {len(inputs)} tokens of "
                 f"{self._batch.windows.size}; this model cannot be recorded as its family says."
             )
+        # Of a model spread over cards the inputs may come from the card before.
+        inputs = inputs.to(outputs.device)
         for span in spans:
             x, y = inputs[span.source], outputs[span.source]
             prove(self._weights[layer], x, y, self._dtype, span.block)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from ingest.checkpoints import CheckpointFolder, ModelFolder, find_checkpoints
 from ingest.configs import read_vocabulary_size
 from ingest.corpora import Corpus, read_corpus
+from ingest.devices import CPU, WIDTHS, choose_place
 from ingest.families import branch_at, read_model_facts
 from ingest.hub import HubSnapshot, list_weights, read_headers
 from ingest.models import load_tokenizer
 from ingest.settings import IngestSettings, parse_layers
 from ingest.streams import Ints, TokenStream, build_stream, draw_pairs
 from ingest.vocabulary import tokenizer_hash
-from ingest.weights import TensorHeader, describe_files, has_weights, list_tensors
+from ingest.weights import TensorHeader, count_parameters, describe_files, has_weights, list_tensors
 from store.database import Database
 from store.errors import InputError, UsageError
 from store.layout import KEEPS, LayerFormat, windows_per_block
@@ -58,8 +59,8 @@ class CheckpointPlan:
 
     `missing` maps each layer that is not complete to its missing blocks (none where only the pair
     rows are). `form` is the layout of a layer, whatever its number and recording. `download` is
-    the bytes of weights to come from the hub, `arrays` are the block arrays to write; `tensors` is
-    empty where they are not needed.
+    the bytes of weights to come from the hub, `arrays` are the block arrays to write, `place` is
+    where the model computes; `tensors` is empty where they are not needed.
     """
 
     checkpoint: CheckpointFolder
@@ -71,6 +72,7 @@ class CheckpointPlan:
     missing: dict[int, tuple[int, ...]]
     recording: KnownRecording | None
     arrays: tuple[str, ...]
+    place: str
     download: int = 0
 
     @property
@@ -283,17 +285,18 @@ def _plan_checkpoint(
     if checkpoint.hub and missing and not local:
         tensors, download = _read_on_hub(checkpoint.hub)
     return CheckpointPlan(
-        checkpoint,
-        model,
-        tensors,
-        text,
-        layers,
-        form,
-        missing,
-        recording,
-        KEEPS[settings.keep],
-        download,
-    )
+        checkpoint, model, tensors, text, layers, form, missing, recording,
+        KEEPS[settings.keep], _place(checkpoint, tensors, settings), download,
+    )  # fmt: skip
+
+
+def _place(
+    checkpoint: CheckpointFolder, tensors: tuple[TensorHeader, ...], settings: IngestSettings
+) -> str:
+    """Return where the model will compute; one in memory stays where it is."""
+    if checkpoint.model is not None:
+        return CPU
+    return choose_place(settings.device, count_parameters(tensors) * WIDTHS[settings.model_dtype])
 
 
 def _read_on_hub(snapshot: HubSnapshot) -> tuple[tuple[TensorHeader, ...], int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ingest.batches import find_batch
 from ingest.blocks import to_numpy
 from ingest.checkpoints import step_of
 from ingest.families import Family, find_family, projection_path
@@ -15,14 +16,16 @@ from ingest.hub_download import download_weights
 from ingest.models import load_model
 from ingest.pair_rows import PairRows
 from ingest.passes import Passes, count_room
-from ingest.pipeline import find_weights, record_blocks
+from ingest.pipeline import find_weights, fits_on_card, is_on_card, record_blocks
 from ingest.plan import CheckpointPlan, IngestPlan, find_missing
 from ingest.registration import Note, register
+from ingest.streams import Ints
 from ingest.weights import has_weights, list_tensors
 from store.catalog import add_missing_checkpoint
+from store.errors import InputError
 from store.jobs import Job, Progress
-from store.layout import DTYPES, INPUTS, PREACTIVATIONS, windows_per_block
-from store.ledger import discard_recording
+from store.layout import BLOCK_ARRAYS, DTYPES, INPUTS, PREACTIVATIONS, windows_per_block
+from store.ledger import discard_recording, fix_batch
 from store.queries.recordings import (
     RecordingRow,
     committed_blocks,
@@ -143,13 +146,16 @@ def _record_with_model(
 ) -> None:
     settings = plan.settings
     family = find_family(part.checkpoint.folder, settings.module)
-    model = part.checkpoint.model or load_model(part.checkpoint.folder, settings.model_dtype)
+    model = part.checkpoint.model or load_model(
+        part.checkpoint.folder, settings.model_dtype, part.place
+    )
     writer.create(part.arrays)
     if settings.weights:
         _keep_weights(model, part, family, settings.projection, writer, missing)
     progress.label = f"{row.name}: tokens"
     windows, length = part.text.stream.windows(), part.text.stream.window_length
-    passes = Passes(windows, windows_per_block(length), row.batch_windows, missing)
+    batch = _settle_batch(writer.store, row, model, windows)
+    passes = Passes(windows, windows_per_block(length), batch, missing)
     room = count_room(passes, len(part.arrays))
     with writer.stream(room) as stream:
         record_blocks(
@@ -158,6 +164,26 @@ def _record_with_model(
         )  # fmt: skip
     for block in stream.committed():
         progress.advance(passes.tokens_of(block))
+
+
+def _settle_batch(store: Store, row: RecordingRow, model: "PreTrainedModel", windows: Ints) -> int:
+    """Return the recording's batch of windows, found before its first block and then kept."""
+    begun = any(name in BLOCK_ARRAYS for _, name, _ in committed_blocks(store.database, row.id))
+    if begun or not is_on_card(model):
+        return row.batch_windows
+    batch = find_batch(
+        lambda count: fits_on_card(model, windows[:count]),
+        windows_per_block(row.window_length),
+        len(windows),
+    )
+    if batch is None:
+        raise InputError(
+            f"{row.name}: not even one window of {row.window_length:,} tokens fits on the card; "
+            "give a shorter --window-length, a narrower --model-dtype or --device cpu."
+        )
+    with store.database.write() as connection:
+        fix_batch(connection, row.id, batch)
+    return batch
 
 
 def _keep_weights(

@@ -15,14 +15,17 @@ Copy = Callable[[torch.Tensor, Matrix], Ready | None]
 
 
 def copier(device: torch.device) -> Copy:
-    """Return what copies from a device."""
-    return CardCopies(device) if device.type == "cuda" else copy_on_host
+    """Return what copies from a device, or from all cards."""
+    return CardCopies() if device.type == "cuda" else copy_on_host
 
 
 def copy_on_host(values: torch.Tensor, place: Matrix) -> None:
     """Copy a tensor of the host's memory into a matrix, turning it where it is turned."""
-    target = torch.from_numpy(place.view(_TORCH.get(place.dtype.str, place.dtype)))
-    target.copy_(as_stored(values))
+    _as_tensor(place).copy_(as_stored(values))
+
+
+def _as_tensor(place: Matrix) -> torch.Tensor:
+    return torch.from_numpy(place.view(_TORCH.get(place.dtype.str, place.dtype)))
 
 
 _TORCH = {"<u2": "<i2"}
@@ -30,24 +33,29 @@ _TORCH = {"<u2": "<i2"}
 
 
 class CardCopies:
-    """Copies from a card on a stream of their own, while the card computes on."""
+    """Copies from cards on streams of their own, while the cards compute on."""
 
-    def __init__(self, device: torch.device) -> None:
-        """Make the stream."""
-        self._stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    def __init__(self) -> None:
+        """Begin without a stream."""
+        self._streams: dict[torch.device, torch.cuda.Stream] = {}
         self._pinned: set[int] = set()
 
     def __call__(self, values: torch.Tensor, place: Matrix) -> Ready:
         """Begin to copy; the values are turned on the card, where memory is fast."""
         values = as_stored(values).contiguous()
-        target = torch.from_numpy(place.view(_TORCH.get(place.dtype.str, place.dtype)))
         self._pin(place)
-        self._stream.wait_stream(torch.cuda.current_stream(values.device))
-        with torch.cuda.stream(self._stream):
-            target.copy_(values, non_blocking=True)
-            values.record_stream(self._stream)
-            done: torch.cuda.Event = self._stream.record_event()
+        stream = self._stream(values.device)
+        stream.wait_stream(torch.cuda.current_stream(values.device))
+        with torch.cuda.stream(stream):
+            _as_tensor(place).copy_(values, non_blocking=True)
+            values.record_stream(stream)
+            done: torch.cuda.Event = stream.record_event()
         return done.synchronize
+
+    def _stream(self, device: torch.device) -> torch.cuda.Stream:
+        if device not in self._streams:
+            self._streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        return self._streams[device]
 
     def _pin(self, place: Matrix) -> None:
         """Lock a matrix into memory, once: the card copies only into such without waiting."""

@@ -57,6 +57,14 @@ def add_recording(connection: Connection, facts: RecordingFacts) -> int:
     return known
 
 
+def fix_batch(connection: Connection, recording_id: int, batch_windows: int) -> None:
+    """Fix the windows of a forward pass of a recording that has no block yet."""
+    c = t.recordings.c
+    connection.execute(
+        update(t.recordings).where(c.id == recording_id).values(batch_windows=batch_windows)
+    )
+
+
 def _free_name(connection: Connection, facts: RecordingFacts) -> str:
     row = connection.execute(
         select(t.models.c.name, t.checkpoints.c.revision, t.corpora.c.name)
