@@ -23,6 +23,8 @@ from store.records import (
 )
 
 PRESENT, MISSING = "present", "missing"
+TOKEN_ROWS = 4096
+"""Rows of `tokens` in memory at a time: a text may have millions."""
 
 
 def _find(connection: Connection, table: Table, *where: ColumnElement[bool]) -> int | None:
@@ -229,22 +231,34 @@ def _insert_stream(
         "hash": facts.hash,
     }
     key = _add(connection, t.token_streams, values)
-    columns = (
-        facts.token_ids,
-        facts.next_token_ids,
-        facts.window_index,
-        facts.token_offset,
-        facts.document,
-    )
-    names = ("token_id", "next_token_id", "window_index", "token_offset", "document")
-    nullable = ("next_token_id", "token_offset")
-    rows = [
-        {"stream_id": key, "position": position}
-        | {n: None if n in nullable and v < 0 else v for n, v in zip(names, row, strict=True)}
-        for position, row in enumerate(zip(*(c.tolist() for c in columns), strict=True))
-    ]
-    connection.execute(insert(t.tokens), rows)
+    for start in range(0, len(facts.token_ids), TOKEN_ROWS):
+        connection.execute(insert(t.tokens), _token_rows(facts, key, start))
     return key
+
+
+def _token_rows(facts: StreamFacts, stream_id: int, start: int) -> list[dict[str, int | None]]:
+    """Return the rows of `tokens` from a position on, at most TOKEN_ROWS of them."""
+    part = slice(start, start + TOKEN_ROWS)
+    rows = zip(
+        facts.token_ids[part].tolist(),
+        facts.next_token_ids[part].tolist(),
+        facts.window_index[part].tolist(),
+        facts.token_offset[part].tolist(),
+        facts.document[part].tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "stream_id": stream_id,
+            "position": start + i,
+            "token_id": token,
+            "next_token_id": None if following < 0 else following,
+            "window_index": window,
+            "token_offset": None if offset < 0 else offset,
+            "document": document,
+        }
+        for i, (token, following, window, offset, document) in enumerate(rows)
+    ]
 
 
 def find_pair_set(connection: Connection, stream_id: int, seed: int, n_pairs: int) -> int | None:

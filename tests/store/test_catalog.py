@@ -136,7 +136,11 @@ def test_a_text_is_added_once_and_another_of_its_name_refused(store: Store) -> N
         added(store, lambda c: catalog.add_corpus(c, changed))
 
 
-def test_a_stream_is_added_once_with_its_tokens(store: Store) -> None:
+@pytest.mark.parametrize("rows", [1, 99, 100, 200, 4096])
+def test_a_stream_is_added_once_with_its_tokens(
+    rows: int, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "TOKEN_ROWS", rows)
     tokenizer = added(store, lambda c: catalog.add_tokenizer(c, "tiny", "h", vocabulary))
     corpus = added(store, lambda c: catalog.add_corpus(c, CORPUS))
     offsets = STREAM.token_offset.copy()
@@ -146,8 +150,8 @@ def test_a_stream_is_added_once_with_its_tokens(store: Store) -> None:
     assert added(store, lambda c: catalog.add_stream(c, corpus, tokenizer, facts)) == key
     other = replace(facts, hash="other")
     assert added(store, lambda c: catalog.add_stream(c, corpus, tokenizer, other)) != key
-    rows = store.database.rows("SELECT n_windows, n_tokens, spread FROM token_streams")
-    assert [tuple(row) for row in rows] == [(2, 200, 1)] * 2
+    streams = store.database.rows("SELECT n_windows, n_tokens, spread FROM token_streams")
+    assert [tuple(row) for row in streams] == [(2, 200, 1)] * 2
     assert np.array_equal(read_token_ids(store.database, key), STREAM.token_ids)
     ends = store.database.rows(
         "SELECT position, token_id, next_token_id, window_index, token_offset, document "
