@@ -33,7 +33,7 @@ from store.queries.recordings import (
     read_recording,
 )
 from store.store import Store
-from store.writer import ArrayWriter
+from store.writer import PAIR_ARRAYS, ArrayWriter
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -149,7 +149,7 @@ def _record_with_model(
     model = part.checkpoint.model or load_model(
         part.checkpoint.folder, settings.model_dtype, part.place
     )
-    writer.create(part.arrays)
+    writer.create((*part.arrays, *PAIR_ARRAYS))
     if settings.weights:
         _keep_weights(model, part, family, settings.projection, writer, missing)
     progress.label = f"{row.name}: tokens"
