@@ -1,5 +1,7 @@
 """Pre-activations computed from inputs and weights, against whole-number loops, bit for bit."""
 
+import tracemalloc
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -123,7 +125,7 @@ def test_how_many_neurons_are_computed_at_a_time() -> None:
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
     folder = tmp_path_factory.mktemp("inputs")
-    plans = {d: Plan(**{**vars(SMALL), "dtype": d, "seed": 5}) for d in DTYPES}
+    plans = {dtype: replace(SMALL, dtype=dtype, seed=5) for dtype in DTYPES}
     return {dtype: make_recording(folder, plan) for dtype, plan in plans.items()}
 
 
@@ -184,6 +186,20 @@ def test_any_choice_in_any_tiles_is_the_same_bits(
         assert np.array_equal(widen(arrays.preactivations_at(p), dtype), wanted[:, p])
         assert np.array_equal(widen(arrays.preactivations(n), dtype), wanted[n])
     assert np.array_equal(widen(arrays.neuron_group(1), dtype), wanted[64:])
+
+
+def test_only_a_tile_is_held_in_float64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_recording(tmp_path, replace(SMALL, n_windows=200, layers=(0,)))
+    monkeypatch.setattr(products, "TILE_NEURONS", 16)
+    monkeypatch.setattr(readers, "TILE_TOKENS", 512)
+    arrays = made.arrays()
+    arrays.neuron_group(0)
+    tracemalloc.start()
+    values = arrays.preactivations(np.arange(70))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    whole = 8 * 70 * 20_000
+    assert most < values.nbytes + whole / 10
 
 
 def damage(path: Path, byte: int) -> None:
