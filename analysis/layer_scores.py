@@ -1,11 +1,14 @@
 """Scores one layer of a recording: every neuron's metrics, its arrays, and the layer's summaries.
 
-One pass over the layer's pre-activations, a group of 64 neurons at a time on each thread; MD and
+One pass over the layer's pre-activations, 64 neurons at a time on each thread, which reads them
+itself; where they are computed from the inputs, many are computed together and shared out. MD and
 the top pairs come from the pair rows alone. Reads the store, computes, returns; writes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +18,13 @@ from analysis.metrics.formats import Stored
 from analysis.metrics.neurons import NeuronScores, score_neurons
 from analysis.metrics.summaries import summarise
 from analysis.pair_scores import score_pairs
+from store.arrays import LayerArrays
 from store.engine import map_items
 from store.layout import ROWS
 from store.queries.recordings import read_pairs
 from store.recording import Layer
 from store.scores import Cell
+from store.shards import Matrix
 
 SCORE_COLUMNS = (
     "mean", "std", "skewness", "kurtosis", "minimum", "maximum", "negative_fraction",
@@ -67,15 +72,35 @@ def _score_groups(
     positions = eligible_positions(layer)
     dtype, arrays = layer.recording.row.dtype, layer.arrays
 
-    def score(group: int) -> NeuronScores:
-        values = as_bits(arrays.neuron_group(group), dtype)
+    def score(item: _Group) -> NeuronScores:
+        values = as_bits(item.read(), dtype)
         return score_neurons(values, dtype, activation, positions)
 
     parts: dict[int, NeuronScores] = {}
-    for group, part in map_items(score, range(-(-layer.row.n_neurons // ROWS)), threads):
-        parts[group] = part
+    for item, part in map_items(score, _share_out(arrays), threads):
+        parts[item.group] = part
         advance(len(part.mean))
     return join([parts[group] for group in sorted(parts)])
+
+
+class _Group(NamedTuple):
+    """64 neurons of a layer, and how the thread that scores them gets their values."""
+
+    group: int
+    read: Callable[[], Matrix]
+
+
+def _share_out(arrays: LayerArrays) -> Iterator[_Group]:
+    """Yield the groups of a layer; what is computed is so here, by all cores, when it is due."""
+    n_neurons = arrays.format.n_neurons
+    for first in range(0, n_neurons, arrays.group_rows):
+        if arrays.group_rows == ROWS:
+            yield _Group(first // ROWS, partial(arrays.neuron_group, first // ROWS))
+            continue
+        values = arrays.preactivations(np.arange(first, min(first + arrays.group_rows, n_neurons)))
+        for start in range(0, len(values), ROWS):
+            part = values[start : start + ROWS]
+            yield _Group((first + start) // ROWS, partial(np.asarray, part))
 
 
 def as_bits(values: npt.NDArray[np.generic], dtype: str) -> Stored:

@@ -277,6 +277,7 @@ def _plan_checkpoint(
         block_tokens=windows_per_block(length) * length,
         dtype=settings.dtype,
         n_pairs=settings.pairs,
+        keep=settings.keep,
     )
     recording = _find_recording(database, checkpoint, model, text, corpus, settings)
     known = recording.id if recording else None

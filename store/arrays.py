@@ -1,6 +1,8 @@
 """Reads the arrays of one layer: every chunk is checked against the ledger before it is used.
 
-Values come as stored (bfloat16 as uint16 bits); `to_float` turns them into numbers.
+Pre-activations of a recording that keeps only its inputs are computed from them and the weights
+beside them (`store/products.py`), and come through the same functions. Values come as stored
+(bfloat16 as uint16 bits); `to_float` turns them into numbers.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +15,7 @@ import numpy.typing as npt
 from store.errors import InputError, NotFoundError
 from store.layout import BLOCK_ARRAYS, ROWS, ArrayFormat, LayerFormat
 from store.metadata import in_stored_form, stored_dtype
+from store.products import TILE_TOKENS, Weights, count_group
 from store.shards import Matrix, ShardFile, open_file
 
 Indices = npt.NDArray[np.int64]
@@ -66,10 +69,20 @@ class LayerArrays:
         """The layer's folder."""
         return self.format.folder(self.arrays)
 
+    @property
+    def group_rows(self) -> int:
+        """Neurons that are best read at a time: one chunk, or many where they are computed."""
+        if not self.format.computed:
+            return ROWS
+        row_bytes = self.format.n_tokens * np.dtype(self.format.preactivations.stored).itemsize
+        return count_group(self.format.n_neurons, row_bytes)
+
     def preactivations(self, neurons: Indices) -> Matrix:
         """Return all tokens of some neurons, (len(neurons), tokens) as stored."""
         array = self.format.preactivations
         check_range("neuron", neurons, self.format.n_neurons)
+        if self.format.computed:
+            return self._compute(neurons, np.arange(self.format.n_tokens))
         out = np.empty((len(neurons), array.shape[1]), dtype=array.stored)
         groups = list(_by_group(neurons))
         for block in range(array.n_blocks):
@@ -103,6 +116,8 @@ class LayerArrays:
         rows = np.arange(self.format.n_neurons) if neurons is None else neurons
         check_range("neuron", rows, self.format.n_neurons)
         check_range("position", positions, self.format.n_tokens)
+        if self.format.computed:
+            return self._compute(rows, positions)
         out = np.empty((len(rows), len(positions)), dtype=array.stored)
         for block in np.unique(positions // tokens):
             chosen = np.flatnonzero(positions // tokens == block)
@@ -111,6 +126,23 @@ class LayerArrays:
                 file.check(int(group))
             out[:, chosen] = file.matrix[np.ix_(rows, positions[chosen] - block * tokens)]
         return out
+
+    def _compute(self, neurons: Indices, positions: Indices) -> Matrix:
+        weights, dtype = self._weights(neurons), self.format.dtype
+        stored = self.format.preactivations.stored
+        out = np.empty((len(neurons), len(positions)), dtype=stored)
+        for first in range(0, len(positions), TILE_TOKENS):
+            span = slice(first, first + TILE_TOKENS)
+            weights.multiply(self.inputs(positions[span]), dtype, out[:, span])
+        return out
+
+    def _weights(self, neurons: Indices) -> Weights:
+        dtype = self.dtype_of("projection")
+        bias = self.small("projection_bias")[neurons] if self.has("projection_bias") else None
+        file = self._file(self._small_format("projection"), 0)
+        for group in np.unique(neurons // ROWS):
+            file.check(int(group))
+        return Weights(self.format.layer, neurons, dtype, file.matrix[neurons], bias)
 
     def small(self, name: str) -> Matrix:
         """Return a small array (pair rows, histograms, extremes, weights) whole, as stored."""
@@ -130,7 +162,11 @@ class LayerArrays:
     def _small_format(self, name: str) -> ArrayFormat:
         if name in BLOCK_ARRAYS or not self.has(name):
             there = sorted({key for key, _ in self.digests} - set(BLOCK_ARRAYS))
-            hint = self.elsewhere or "`negspace analyze` adds what is missing."
+            hint = self.elsewhere or (
+                "The weights come with a recording, unless --no-weights left them out."
+                if name.startswith("projection")
+                else "`negspace analyze` adds what is missing."
+            )
             raise NotFoundError(
                 f"Layer {self.format.layer} has no small array {name!r}; it has: "
                 f"{', '.join(there) or 'none yet'}. {hint}"

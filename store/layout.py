@@ -97,6 +97,12 @@ class LayerFormat:
     block_tokens: int
     dtype: str
     n_pairs: int
+    keep: str = "all"
+
+    @property
+    def computed(self) -> bool:
+        """Whether pre-activations are computed from the inputs, because they are not stored."""
+        return PREACTIVATIONS not in KEEPS[self.keep]
 
     def folder(self, arrays: Path) -> Path:
         """Return the layer's folder, `<recording id>/layer.<l>`."""

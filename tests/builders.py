@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from store import catalog, ledger
 from store.arrays import LayerArrays
 from store.files import FileBatch
-from store.layout import ArrayFormat, LayerFormat, windows_per_block
+from store.layout import KEEPS, ArrayFormat, LayerFormat, windows_per_block
 from store.queries.recordings import read_digests, read_recording
 from store.recording import Recording
 from store.records import (
@@ -48,6 +48,7 @@ class Plan:
     weights: str = "a"
     corpus: str = "words"
     projection: str = "gate"
+    keep: str = "all"
 
     @property
     def n_tokens(self) -> int:
@@ -56,7 +57,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Made:
-    """A recording in a store and the numbers that went into it, as stored, by layer."""
+    """A recording in a store and the numbers that went into it, as stored, by layer.
+
+    One that keeps inputs only has other pre-activations: the products of inputs and weights.
+    """
 
     store: Store
     id: int
@@ -98,7 +102,10 @@ def make_recording(place: Path | Store, plan: Plan | None = None, *, complete: b
     pairs = rng.integers(0, plan.n_tokens, (plan.n_pairs, 2))
     made = _register(store, plan, pairs, rng)
     writer = made.writer()
-    writer.create()
+    writer.create(KEEPS[plan.keep])
+    if plan.keep == "inputs":
+        for layer in plan.layers:
+            writer.commit_small(layer, random_weights(rng, plan), "float32")
     for block in range(made.forms[plan.layers[0]].n_blocks):
         write_block(made, block, {layer: block_values(made, layer, block) for layer in plan.layers})
     for layer in plan.layers if complete else ():
@@ -133,7 +140,7 @@ def _register(store: Store, plan: Plan, pairs: IntArray, rng: np.random.Generato
     forms = {
         layer: LayerFormat(
             key, layer, plan.n_neurons, plan.d_model, plan.n_tokens, facts.block_tokens,
-            plan.dtype, plan.n_pairs,
+            plan.dtype, plan.n_pairs, plan.keep,
         )
         for layer in plan.layers
     }  # fmt: skip
@@ -158,7 +165,7 @@ def register(connection: Connection, plan: Plan, pairs: IntArray) -> RecordingFa
         projection=plan.projection,
         dtype=plan.dtype,
         model_dtype="float32",
-        keep="all",
+        keep=plan.keep,
         pair_set_id=catalog.add_pair_set(connection, stream, plan.seed, pairs),
         block_tokens=windows_per_block(plan.window_length) * plan.window_length,
         batch_windows=1,
@@ -217,11 +224,20 @@ def random_bits(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) ->
     return values.astype({"float16": "<f2", "float32": "<f4"}[dtype])
 
 
+def random_weights(rng: np.random.Generator, plan: Plan) -> dict[str, Bits]:
+    """A projection with a bias, in float32."""
+    return {
+        "projection": random_bits(rng, (plan.n_neurons, plan.d_model), "float32"),
+        "projection_bias": random_bits(rng, (plan.n_neurons,), "float32"),
+    }
+
+
 def block_values(made: Made, layer: int, block: int) -> dict[str, Bits]:
     """What a block of a layer holds."""
     size = made.forms[layer].block_tokens
     span = slice(block * size, min((block + 1) * size, made.plan.n_tokens))
-    return {
+    values = {
         "preactivations": np.ascontiguousarray(made.preactivations[layer][:, span]),
         "inputs": made.inputs[layer][span],
     }
+    return {name: values[name] for name in KEEPS[made.plan.keep]}

@@ -118,10 +118,10 @@ def list_bare_copies(database: Database) -> list[BareCopy]:
         "SELECT r.id, r.name AS recording, "
         "json_extract(r.settings, '$.copied_from') AS copied_from, "
         "json_extract(r.settings, '$.copied_name') AS copied_name "
-        "FROM recordings r WHERE copied_from IS NOT NULL AND r.keep = 'all' AND EXISTS ("
+        "FROM recordings r WHERE copied_from IS NOT NULL AND r.keep <> 'scores' AND EXISTS ("
         "SELECT 1 FROM recording_layers l WHERE l.recording_id = r.id AND l.state = 'complete' "
         "AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.recording_id = r.id "
-        "AND b.layer = l.layer AND b.array_name = 'preactivations')) ORDER BY r.id",
+        "AND b.layer = l.layer AND b.array_name = 'inputs')) ORDER BY r.id",
     )
 
 

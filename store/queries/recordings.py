@@ -165,4 +165,5 @@ def layer_format(recording: RecordingRow, layer: LayerRow) -> LayerFormat:
         block_tokens=recording.block_tokens,
         dtype=recording.dtype,
         n_pairs=recording.n_pairs,
+        keep=recording.keep,
     )

@@ -64,6 +64,7 @@ CASES = {
     "bfloat16": Case("qwen2", replace(ONE, dtype="bfloat16")),
     "float32": Case("gpt_neox", replace(ONE, dtype="float32")),
     "up": Case("qwen3", replace(ONE, projection="up")),
+    "inputs": Case("gpt2", replace(ONE, keep="inputs", skip_first=2)),
 }
 PLACES = [(name, layer) for name, case in CASES.items() for layer in case.layers]
 

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from tests.oracles.metrics import (
     OraclePairs,
     oracle_activation,
@@ -12,6 +15,7 @@ from tests.oracles.metrics import (
     oracle_pairs,
     oracle_wd,
 )
+from tests.oracles.products import oracle_layer
 from tests.oracles.stored import Cell, read_numbers, read_rows
 
 PERCENTS = {"minimum": 0, "p05": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "p99": 99,
@@ -47,6 +51,16 @@ class StoredLayer:
         return [self.pre[neuron][position] for position in self.eligible]
 
 
+def read_preactivations(folder: Path, dtype: str) -> npt.NDArray[np.float64]:
+    """The pre-activations of a layer as numbers: as stored, or of the stored inputs and weights."""
+    if (folder / "preactivations").exists():
+        return read_numbers(folder, "preactivations")
+    weight, inputs = (read_numbers(folder, name) for name in ("projection", "inputs"))
+    has_bias = (folder / "projection_bias").exists()
+    bias = read_numbers(folder, "projection_bias") if has_bias else np.zeros(len(weight))
+    return oracle_layer(weight, inputs, bias, dtype)
+
+
 def read_layer(store: Path, name: str, layer: int) -> StoredLayer:
     (row,) = read_rows(
         store,
@@ -63,7 +77,7 @@ def read_layer(store: Path, name: str, layer: int) -> StoredLayer:
         "SELECT position_1, position_2 FROM pairs WHERE pair_set_id = ? ORDER BY pair",
         int(str(row["pair_set_id"])),
     )
-    pre = read_numbers(folder, "preactivations").tolist()
+    pre = read_preactivations(folder, str(row["dtype"])).tolist()
     return StoredLayer(
         store=store,
         recording_id=recording,

@@ -49,14 +49,17 @@ def runner() -> Iterator[Runner]:
     runner.process.communicate()
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+@pytest.fixture(scope="module", params=["all", "inputs"])
+def files(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, ...]:
+    """A model, a text, and what is kept of them."""
     folder = tmp_path_factory.mktemp("killed")
     model = save(folder / "tiny", make_model("gpt_neox"))
-    return str(model), str(write_text(folder / "text.txt", 30_000))
+    return str(model), str(write_text(folder / "text.txt", 30_000)), "--keep", str(request.param)
 
 
-def commands(files: tuple[str, str], store: Path) -> tuple[list[str], list[str]]:
+def commands(files: tuple[str, ...], store: Path) -> tuple[list[str], list[str]]:
     common = ["--store", str(store), "--quiet"]
     ingest = ["ingest", *files, "--window-length", "100", "--pairs", "50", *common]
     return ingest, ["analyze", *common]
@@ -64,7 +67,7 @@ def commands(files: tuple[str, str], store: Path) -> tuple[list[str], list[str]]
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    runner: Runner, files: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+    runner: Runner, files: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, float, float]:
     """A store made without a kill, and the seconds that its ingest and its analysis took."""
     store = tmp_path_factory.mktemp("whole") / "store"
@@ -90,7 +93,7 @@ def assert_equal_stores(store: Path, whole: Path) -> None:
 
 
 def test_killed_ingest_ends_as_undisturbed(
-    runner: Runner, files: tuple[str, str], undisturbed: tuple[Path, float, float], tmp_path: Path
+    runner: Runner, files: tuple[str, ...], undisturbed: tuple[Path, float, float], tmp_path: Path
 ) -> None:
     whole, seconds, _ = undisturbed
     generator, killed = random.Random(0), 0
@@ -113,7 +116,7 @@ def test_killed_ingest_ends_as_undisturbed(
 
 
 def test_killed_analysis_ends_as_undisturbed(
-    runner: Runner, files: tuple[str, str], undisturbed: tuple[Path, float, float], tmp_path: Path
+    runner: Runner, files: tuple[str, ...], undisturbed: tuple[Path, float, float], tmp_path: Path
 ) -> None:
     whole, _, seconds = undisturbed
     ingest, analyze = commands(files, tmp_path / "store")
