@@ -20,6 +20,7 @@ from ingest.streams import Ints, TokenStream, build_stream, draw_pairs
 from ingest.vocabulary import tokenizer_hash
 from ingest.weights import TensorHeader, describe_files, has_weights, list_tensors
 from store.database import Database
+from store.dropping import find_undropped
 from store.errors import InputError, UsageError
 from store.layout import KEEPS, LayerFormat, windows_per_block
 from store.names import find_fault
@@ -59,7 +60,8 @@ class CheckpointPlan:
     `missing` maps each layer that is not complete to its missing blocks (none where only the pair
     rows are). `form` is the layout of a layer, whatever its number and recording. `download` is
     the bytes of weights to come from the hub, `arrays` are the block arrays to write; `tensors` is
-    empty where they are not needed.
+    empty where they are not needed. `undropped` are the complete layers of a recording that keeps
+    scores whose blocks are still to be scored or dropped.
     """
 
     checkpoint: CheckpointFolder
@@ -72,11 +74,12 @@ class CheckpointPlan:
     recording: KnownRecording | None
     arrays: tuple[str, ...]
     download: int = 0
+    undropped: tuple[int, ...] = ()
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return not self.missing
+        return not (self.missing or self.undropped)
 
     @property
     def label(self) -> str:
@@ -282,18 +285,13 @@ def _plan_checkpoint(
     download = 0
     if checkpoint.hub and missing and not local:
         tensors, download = _read_on_hub(checkpoint.hub)
+    undropped: tuple[int, ...] = ()
+    if database and known is not None and settings.keep == "scores":
+        undropped = find_undropped(database, known)
     return CheckpointPlan(
-        checkpoint,
-        model,
-        tensors,
-        text,
-        layers,
-        form,
-        missing,
-        recording,
-        KEEPS[settings.keep],
-        download,
-    )
+        checkpoint, model, tensors, text, layers, form, missing, recording, KEEPS[settings.keep],
+        download, undropped,
+    )  # fmt: skip
 
 
 def _read_on_hub(snapshot: HubSnapshot) -> tuple[tuple[TensorHeader, ...], int]:

@@ -132,7 +132,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "projection": "branch recorded: gate (also without a gate), up, or a path (--module)",
         "dtype": "dtype of the stored values",
         "model_dtype": "dtype that the model computed in",
-        "keep": "what is kept: all (pre-activations and inputs)",
+        "keep": "what is kept: all (pre-activations and inputs), inputs (pre-activations are "
+        "computed from them and the weights) or scores (neither, once a layer is analysed)",
         "pair_set_id": "pair_sets.id of the recording's own pair set",
         "block_tokens": "tokens of a block, the unit of writing and resuming",
         "batch_windows": "windows of one forward pass",

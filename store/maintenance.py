@@ -131,8 +131,9 @@ def _find_unknown_files(store: Store, recording: RecordingRow, folder: Path) -> 
         vouched.add(home / "zarr.json")
         for name, block in read_digests(store.database, recording.id, layer.layer):
             vouched |= {home / name / "zarr.json", form.array(name).file(home, block)}
-        # The two block arrays are described before their first block is in.
-        vouched |= {home / name / "zarr.json" for name in BLOCK_ARRAYS}
+        if layer.state != "complete":
+            # The two block arrays are described before their first block is in.
+            vouched |= {home / name / "zarr.json" for name in BLOCK_ARRAYS}
     for path in sorted(folder.rglob("*")):
         if path not in vouched and (path.is_symlink() or not path.is_dir()):
             yield Debris(path, path.lstat().st_size)
