@@ -175,7 +175,7 @@ def _check_analysed(recording: ComparedRecording, layer: ComparedLayer) -> None:
         raise InputError(f"{place} is not complete; run its `negspace ingest` again first.")
     if layer.wd is None or layer.pairs is None:
         raise InputError(
-            f"{place} is not analysed yet; run `negspace analyze '{recording.name}'` first."
+            f"{place} is not analysed yet; {_remedy(recording, 'run its `negspace ingest` again')}."
         )
 
 
@@ -187,8 +187,15 @@ def _check_versions(
         old = a if one < other else b
         raise InputError(
             f"Layer {x.layer} was measured by version {one} of {analysis!r} in {a.name} and by "
-            f"version {other} in {b.name}; run `negspace analyze '{old.name}'` first."
+            f"version {other} in {b.name}; {_remedy(old, 'remove and record it again')}."
         )
+
+
+def _remedy(recording: ComparedRecording, of_scores: str) -> str:
+    """Return what to do first; `of_scores` where the recording keeps its scores only."""
+    if recording.keep == "scores":
+        return f"{of_scores} first"
+    return f"run `negspace analyze '{recording.name}'` first"
 
 
 def _listed(layers: list[int]) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from analysis.layer_scores import LayerScores, score_layer
 from analysis.settings import AnalyzeSettings
+from store.dropping import find_undropped
 from store.jobs import Job, Progress
 from store.queries.analyses import list_analyses
-from store.queries.recordings import RecordingRow, list_layers
+from store.queries.recordings import LayerRow, RecordingRow, list_layers
 from store.recording import Layer, Recording
 from store.scores import claim, save_layer
 from store.store import Store
@@ -29,10 +30,14 @@ METHODS = {
 
 @dataclass(frozen=True)
 class AnalysisPlan:
-    """The layers left to analyse, of each recording, and what cannot be analysed yet."""
+    """The layers left to analyse, of each recording, and what cannot be analysed yet or any more.
+
+    `dropped` are layers measured by other METHODS whose blocks are gone (`--keep scores`).
+    """
 
     layers: tuple[tuple[RecordingRow, int, int], ...]
-    incomplete: tuple[tuple[RecordingRow, int], ...]
+    incomplete: tuple[tuple[RecordingRow, int], ...] = ()
+    dropped: tuple[tuple[RecordingRow, int], ...] = ()
 
     @property
     def n_neurons(self) -> int:
@@ -41,16 +46,34 @@ class AnalysisPlan:
 
 
 def plan_analysis(store: Store, recordings: Sequence[RecordingRow]) -> AnalysisPlan:
-    """Return what is left to analyse of some recordings."""
-    left, incomplete = [], []
+    """Return what is left to analyse of some recordings.
+
+    A layer that keeps scores is measured while its recording is made: `analyze` leaves it to that.
+    """
+    left: list[tuple[RecordingRow, int, int]] = []
+    incomplete: list[tuple[RecordingRow, int]] = []
+    dropped: list[tuple[RecordingRow, int]] = []
     for recording in recordings:
-        done = _finished(store, recording.id)
+        unmeasured = {row.layer for row in list_unmeasured(store, recording)}
+        undropped = find_undropped(store.database, recording.id)
         for layer in list_layers(store.database, recording.id):
             if layer.state != "complete":
                 incomplete.append((recording, layer.layer))
-            elif done.get(layer.layer) != METHODS:
+            elif layer.layer not in unmeasured:
+                continue
+            elif recording.keep != "scores":
                 left.append((recording, layer.layer, layer.n_neurons))
-    return AnalysisPlan(tuple(left), tuple(incomplete))
+            else:
+                places = incomplete if layer.layer in undropped else dropped
+                places.append((recording, layer.layer))
+    return AnalysisPlan(tuple(left), tuple(incomplete), tuple(dropped))
+
+
+def list_unmeasured(store: Store, recording: RecordingRow) -> list[LayerRow]:
+    """Return the complete layers of a recording whose analyses are not of today's METHODS."""
+    done = _finished(store, recording.id)
+    rows = list_layers(store.database, recording.id)
+    return [r for r in rows if r.state == "complete" and done.get(r.layer) != METHODS]
 
 
 def _finished(store: Store, recording_id: int) -> dict[int, dict[str, int]]:

@@ -1,7 +1,6 @@
 """How long an ingest will take and how much disk it needs, said before it starts."""
 
 import re
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from ingest.plan import CheckpointPlan, IngestPlan
 from ingest.weights import count_parameters
 from store.errors import InputError
+from store.files import free_bytes
 
 _PROBE, _PROBES = 512, 20
 _DISK_RATE = 400e6
@@ -43,9 +43,7 @@ def estimate(plan: IngestPlan, folder: Path) -> Estimate:
     for part in plan.todo:
         n_files = sum(2 * len(blocks) + 4 for blocks in part.missing.values())
         seconds += _START_SECONDS + n_files * _FILE_SECONDS
-    while not folder.exists():
-        folder = folder.parent
-    return Estimate(seconds, plan.n_bytes, shutil.disk_usage(folder).free)
+    return Estimate(seconds, plan.n_bytes, free_bytes(folder))
 
 
 def check_disk(found: Estimate, folder: Path) -> None:

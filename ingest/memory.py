@@ -106,6 +106,11 @@ def _settle(settings: IngestSettings, model: "PreTrainedModel", name: str) -> In
             f"{type(model).__name__} is no transformers model; pass a causal language model "
             "(of a PEFT model, what merge_and_unload() returns)."
         )
+    if settings.keep == "scores":
+        raise InputError(
+            "record: keep is 'scores', which only `negspace ingest --keep scores` does; save the "
+            "model and ingest its folder, or give keep='all'."
+        )
     dtype = str(model.dtype).removeprefix("torch.")
     if dtype not in DTYPES:
         raise InputError(f"The model computes in {dtype}; convert it to one of {DTYPES}.")

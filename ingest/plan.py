@@ -15,25 +15,18 @@ from ingest.corpora import Corpus, read_corpus
 from ingest.devices import CPU, WIDTHS, choose_place
 from ingest.families import branch_at, read_model_facts
 from ingest.hub import HubSnapshot, list_weights, read_headers
+from ingest.known import find_missing, find_recording
 from ingest.models import load_tokenizer
 from ingest.settings import IngestSettings, parse_layers
 from ingest.streams import Ints, TokenStream, build_stream, draw_pairs
 from ingest.vocabulary import tokenizer_hash
-from ingest.weights import TensorHeader, count_parameters, describe_files, has_weights, list_tensors
+from ingest.weights import TensorHeader, count_parameters, has_weights, list_tensors
 from store.database import Database
+from store.dropping import find_undropped
 from store.errors import InputError, UsageError
 from store.layout import KEEPS, LayerFormat, windows_per_block
 from store.names import find_fault
-from store.queries.ingests import (
-    KnownCheckpoint,
-    KnownRecording,
-    corpus_hash,
-    is_known,
-    known_checkpoint,
-    known_recording,
-    model_source,
-)
-from store.queries.recordings import committed_blocks, list_layers
+from store.queries.ingests import KnownRecording, corpus_hash, is_known, model_source
 from store.records import ModelFacts
 from store.shards import file_bytes
 
@@ -60,7 +53,8 @@ class CheckpointPlan:
     `missing` maps each layer that is not complete to its missing blocks (none where only the pair
     rows are). `form` is the layout of a layer, whatever its number and recording. `download` is
     the bytes of weights to come from the hub, `arrays` are the block arrays to write, `place` is
-    where the model computes; `tensors` is empty where they are not needed.
+    where the model computes; `tensors` is empty where they are not needed. `undropped` are the
+    complete layers of a recording that keeps scores whose blocks are still to be scored or dropped.
     """
 
     checkpoint: CheckpointFolder
@@ -74,11 +68,12 @@ class CheckpointPlan:
     arrays: tuple[str, ...]
     place: str
     download: int = 0
+    undropped: tuple[int, ...] = ()
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
-        return not self.missing
+        return not (self.missing or self.undropped)
 
     @property
     def label(self) -> str:
@@ -279,15 +274,20 @@ def _plan_checkpoint(
         n_pairs=settings.pairs,
         keep=settings.keep,
     )
-    recording = _find_recording(database, checkpoint, model, text, corpus, settings)
+    recording = find_recording(
+        database, checkpoint, model.name, text.stream.hash, text.hash, corpus.name, settings
+    )
     known = recording.id if recording else None
     missing = find_missing(database, known, layers, form.n_blocks)
     download = 0
     if checkpoint.hub and missing and not local:
         tensors, download = _read_on_hub(checkpoint.hub)
+    undropped: tuple[int, ...] = ()
+    if database and known is not None and settings.keep == "scores":
+        undropped = find_undropped(database, known)
     return CheckpointPlan(
-        checkpoint, model, tensors, text, layers, form, missing, recording,
-        KEEPS[settings.keep], _place(checkpoint, tensors, settings), download,
+        checkpoint, model, tensors, text, layers, form, missing, recording, KEEPS[settings.keep],
+        _place(checkpoint, tensors, settings), download, undropped,
     )  # fmt: skip
 
 
@@ -337,64 +337,3 @@ def _tokenize(
         pairs = draw_pairs(stream.eligible_positions, settings.pairs, settings.pair_seed)
         texts[key] = TokenizedText(tokenizer, tokens, stream, pairs)
     return texts[key]
-
-
-def _find_recording(
-    database: Database | None,
-    checkpoint: CheckpointFolder,
-    model: ModelFacts,
-    text: TokenizedText,
-    corpus: Corpus,
-    settings: IngestSettings,
-) -> KnownRecording | None:
-    """Return the recording of what is asked for, if the checkpoint's files are the known ones."""
-    if database is None:
-        return None
-    known = known_checkpoint(database, model.name, checkpoint.revision)
-    if known is None or not _is_same(known, checkpoint):
-        return None
-    recording = known_recording(
-        database,
-        known.recorded_as,
-        text.stream.hash,
-        text.hash,
-        corpus.name,
-        projection=settings.module or settings.projection,
-        dtype=settings.dtype,
-        model_dtype=settings.model_dtype,
-        keep=settings.keep,
-    )
-    if recording is not None:
-        check_pairs(recording, settings)
-    return recording
-
-
-def _is_same(known: KnownCheckpoint, checkpoint: CheckpointFolder) -> bool:
-    """Whether a checkpoint is the known one: its files are, or, without weights, its commit."""
-    if checkpoint.hub and not has_weights(checkpoint.folder):
-        return known.commit_hash == checkpoint.commit
-    return known.files == describe_files(checkpoint.folder)
-
-
-def check_pairs(recording: KnownRecording, settings: IngestSettings) -> None:
-    """Raise InputError where a recording was begun with another pair set: that is fixed."""
-    if (recording.n_pairs, recording.seed) != (settings.pairs, settings.pair_seed):
-        raise InputError(
-            f"{recording.name} was begun with --pairs {recording.n_pairs} --pair-seed "
-            f"{recording.seed}; give the same, because a recording's pair set is fixed."
-        )
-
-
-def find_missing(
-    database: Database | None, recording_id: int | None, layers: tuple[int, ...], blocks: int
-) -> dict[int, tuple[int, ...]]:
-    """Return the layers that are not complete, each with the blocks that it misses."""
-    if database is None or recording_id is None:
-        return {layer: tuple(range(blocks)) for layer in layers}
-    complete = {r.layer for r in list_layers(database, recording_id) if r.state == "complete"}
-    there = committed_blocks(database, recording_id)
-    return {
-        layer: tuple(b for b in range(blocks) if (layer, "inputs", b) not in there)
-        for layer in layers
-        if layer not in complete
-    }

@@ -13,27 +13,37 @@ from ingest.checkpoints import step_of
 from ingest.families import Family, find_family, projection_path
 from ingest.hub import prune_weights
 from ingest.hub_download import download_weights
+from ingest.known import find_missing
 from ingest.models import load_model
 from ingest.pair_rows import PairRows
 from ingest.passes import Passes, count_room
 from ingest.pipeline import find_weights, fits_on_card, is_on_card, record_blocks
-from ingest.plan import CheckpointPlan, IngestPlan, find_missing
+from ingest.plan import CheckpointPlan, IngestPlan
 from ingest.registration import Note, register
+from ingest.rounds import Round, Rounds
 from ingest.streams import Ints
 from ingest.weights import has_weights, list_tensors
 from store.catalog import add_missing_checkpoint
 from store.errors import InputError
 from store.jobs import Job, Progress
-from store.layout import BLOCK_ARRAYS, DTYPES, INPUTS, PREACTIVATIONS, windows_per_block
+from store.layout import (
+    BLOCK_ARRAYS,
+    DTYPES,
+    INPUTS,
+    PAIR_ARRAYS,
+    PREACTIVATIONS,
+    windows_per_block,
+)
 from store.ledger import discard_recording, fix_batch
 from store.queries.recordings import (
     RecordingRow,
     committed_blocks,
+    list_layers,
     read_pairs,
     read_recording,
 )
 from store.store import Store
-from store.writer import PAIR_ARRAYS, ArrayWriter
+from store.writer import ArrayWriter
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,16 +53,20 @@ def _ignore(_sentence: str) -> None:
     """Tell nobody."""
 
 
-def run_ingest(store: Store, plan: IngestPlan, job: Job, note: Note = _ignore) -> list[str]:
+def run_ingest(
+    store: Store, plan: IngestPlan, job: Job, note: Note = _ignore, rounds: Rounds | None = None
+) -> list[str]:
     """Record what the plan says is missing and return the recordings' names.
 
     A checkpoint that turns out to equal a recorded one is not recorded again. `note` is told what
-    the user should know about the weights.
+    the user should know about the weights; `rounds` decides which layers are recorded in turn.
     """
-    progress = Progress(job, plan.n_tokens)
+    rounds = rounds or Rounds()
+    progress = Progress(job, sum(map(rounds.count_tokens, plan.todo)))
     names = []
     for part in plan.todo:
-        names.append(_record_checkpoint(store, plan, _with_weights(part, job), progress, note))
+        whole = _with_weights(part, job)
+        names.append(_record_checkpoint(store, plan, whole, rounds, progress, note))
         if plan.settings.prune and part.checkpoint.hub:
             prune_weights(part.checkpoint.hub)
     _note_missing(store, plan)
@@ -62,7 +76,7 @@ def run_ingest(store: Store, plan: IngestPlan, job: Job, note: Note = _ignore) -
 def _with_weights(part: CheckpointPlan, job: Job) -> CheckpointPlan:
     """Return the part with its weights in the folder, downloaded where the hub has them."""
     hub = part.checkpoint.hub
-    if hub is None or has_weights(hub.folder):
+    if hub is None or not part.missing or has_weights(hub.folder):
         return part
 
     def report(done: int, total: int) -> None:
@@ -80,16 +94,27 @@ def _note_missing(store: Store, plan: IngestPlan) -> None:
 
 
 def _record_checkpoint(
-    store: Store, plan: IngestPlan, part: CheckpointPlan, progress: Progress, note: Note
+    store: Store,
+    plan: IngestPlan,
+    part: CheckpointPlan,
+    rounds: Rounds,
+    progress: Progress,
+    note: Note,
 ) -> str:
-    recording_id = register(store, plan, part, progress.job, note)
+    if part.recording is not None and not part.missing:
+        recording_id = part.recording.id
+    else:
+        recording_id = register(store, plan, part, progress.job, note)
     row = read_recording(store.database, recording_id)
     progress.job.update(recording_id=recording_id)
     with store.lock_recording(recording_id, row.name), _leave_nothing(store, recording_id):
+        before = progress.done
+        rounds.begin(row, progress)
         missing = find_missing(store.database, row.id, part.layers, part.form.n_blocks)
-        skipped = part.n_tokens
-        if missing:
-            skipped -= _record_missing(store, plan, part, recording_id, missing, progress)
+        for one in rounds.split(dataclasses.replace(part, missing=missing)):
+            _record_round(store, plan, one, row, progress)
+            rounds.finish(row, one, progress)
+        skipped = rounds.count_tokens(part) - (progress.done - before)
         if skipped:
             progress.advance(skipped)
     return row.name
@@ -101,27 +126,23 @@ def _leave_nothing(store: Store, recording_id: int) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not any(name == INPUTS for _, name, _ in committed_blocks(store.database, recording_id)):
+        blocks = committed_blocks(store.database, recording_id)
+        complete = (r for r in list_layers(store.database, recording_id) if r.state == "complete")
+        if not any(name == INPUTS for _, name, _ in blocks) and not any(complete):
             discard_recording(store, recording_id)
         raise
 
 
-def _record_missing(
-    store: Store,
-    plan: IngestPlan,
-    part: CheckpointPlan,
-    recording_id: int,
-    missing: dict[int, tuple[int, ...]],
-    progress: Progress,
-) -> int:
-    """Record the missing blocks, complete their layers, and return the tokens that were run."""
-    row = read_recording(store.database, recording_id)
+def _record_round(
+    store: Store, plan: IngestPlan, one: Round, row: RecordingRow, progress: Progress
+) -> None:
+    """Record the missing blocks of a round's layers, and complete these."""
+    part, missing = one.part, one.part.missing
     forms = {
-        layer: dataclasses.replace(part.form, recording_id=recording_id, layer=layer)
-        for layer in missing
+        layer: dataclasses.replace(part.form, recording_id=row.id, layer=layer) for layer in missing
     }
     writer = ArrayWriter(store, row.name, forms)
-    before = progress.done
+    progress.label = f"{row.name}{one.title}: tokens"
     pairs = read_pairs(store.database, row.pair_set_id)
     whole = frozenset(n for n, blocks in missing.items() if len(blocks) == part.form.n_blocks)
     if PREACTIVATIONS not in part.arrays:
@@ -129,22 +150,20 @@ def _record_missing(
         whole = frozenset()
     pair_rows = PairRows(np.ascontiguousarray(pairs).ravel(), whole)
     if any(missing.values()):
-        _record_with_model(plan, part, writer, missing, row, pair_rows, progress)
+        _record_with_model(plan, part, writer, row, pair_rows, progress)
     for layer in missing:
         writer.complete(layer, pairs, pair_rows.pop(layer))
-    return progress.done - before
 
 
 def _record_with_model(
     plan: IngestPlan,
     part: CheckpointPlan,
     writer: ArrayWriter,
-    missing: dict[int, tuple[int, ...]],
     row: RecordingRow,
     pair_rows: PairRows,
     progress: Progress,
 ) -> None:
-    settings = plan.settings
+    settings, missing = plan.settings, part.missing
     family = find_family(part.checkpoint.folder, settings.module)
     model = part.checkpoint.model or load_model(
         part.checkpoint.folder, settings.model_dtype, part.place
@@ -152,7 +171,6 @@ def _record_with_model(
     writer.create((*part.arrays, *PAIR_ARRAYS))
     if settings.weights:
         _keep_weights(model, part, family, settings.projection, writer, missing)
-    progress.label = f"{row.name}: tokens"
     windows, length = part.text.stream.windows(), part.text.stream.window_length
     batch = _settle_batch(writer.store, row, model, windows)
     passes = Passes(windows, windows_per_block(length), batch, missing)
@@ -168,7 +186,8 @@ def _record_with_model(
 
 def _settle_batch(store: Store, row: RecordingRow, model: "PreTrainedModel", windows: Ints) -> int:
     """Return the recording's batch of windows, found before its first block and then kept."""
-    begun = any(name in BLOCK_ARRAYS for _, name, _ in committed_blocks(store.database, row.id))
+    recorded = (*BLOCK_ARRAYS, *PAIR_ARRAYS)
+    begun = any(name in recorded for _, name, _ in committed_blocks(store.database, row.id))
     if begun or not is_on_card(model):
         return row.batch_windows
     batch = find_batch(

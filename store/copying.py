@@ -8,7 +8,6 @@ analyses, those of a layer that were finished later win.
 """
 
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from store import tables as t
 from store.catalog import config_hash
 from store.database import Database
 from store.errors import DamageError, InputError, NegspaceError
-from store.files import FileBatch, hold_lock
+from store.files import FileBatch, free_bytes, hold_lock
 from store.jobs import Job, Progress
 from store.layout import INPUTS, PREACTIVATIONS, ArrayFormat, LayerFormat
 from store.ledger import add_layers, commit_blocks, discard_recording, forget_blocks
@@ -111,9 +110,7 @@ def plan_copy(
         there = _find_same(source, target, row.id) if target else None
         parts.append(_compare(source, target, row, there, tables_only=tables_only))
     new = sum(_row_bytes(source, part.row.id) for part in parts if part.layers)
-    while not place.exists():
-        place = place.parent
-    plan = CopyPlan(source, folder, tables_only, tuple(parts), new, shutil.disk_usage(place).free)
+    plan = CopyPlan(source, folder, tables_only, tuple(parts), new, free_bytes(place))
     if plan.n_bytes + plan.row_bytes + MARGIN > plan.free:
         raise InputError(
             f"The copy needs {(plan.n_bytes + plan.row_bytes) / 1e9:.2f} GB, and the disk of "

@@ -7,6 +7,7 @@ counts once it has its own name, and the ledger vouches for it only after that.
 import errno
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -245,6 +246,13 @@ def _try_lock(path: Path) -> int | None:
             return None
         raise NegspaceError(f"Cannot lock {path}: {error.strerror}.") from error
     return descriptor
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the bytes free on the disk on which a folder lies, or would lie."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def folder_bytes(folder: Path) -> int:

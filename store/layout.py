@@ -17,6 +17,7 @@ ROWS = 64
 BLOCK_TOKENS = 2048
 PREACTIVATIONS, INPUTS = "preactivations", "inputs"
 BLOCK_ARRAYS = (PREACTIVATIONS, INPUTS)
+PAIR_ARRAYS = ("pair_inputs", "pair_outputs")
 KEEPS = {"all": BLOCK_ARRAYS, "inputs": (INPUTS,), "scores": BLOCK_ARRAYS}
 """The block arrays that each kind of recording writes; scores drops them from a scored layer."""
 EXTREMES = 20

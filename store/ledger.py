@@ -123,6 +123,18 @@ def forget_blocks(connection: Connection, recording_id: int, blocks: Sequence[Bl
         connection.execute(delete(t.blocks).where(*same), keys)
 
 
+def forget_arrays(
+    connection: Connection, recording_id: int, layer: int, names: Sequence[str]
+) -> None:
+    """Vouch no longer for whole arrays of a layer."""
+    c = t.blocks.c
+    connection.execute(
+        delete(t.blocks).where(
+            c.recording_id == recording_id, c.layer == layer, c.array_name.in_(names)
+        )
+    )
+
+
 def complete_layer(connection: Connection, recording_id: int, layer: int) -> None:
     """Mark a layer complete: all its blocks and its pair rows are in."""
     c = t.recording_layers.c

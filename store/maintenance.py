@@ -12,7 +12,7 @@ from pathlib import Path
 from store.database import Database
 from store.errors import BusyError, DamageError
 from store.files import folder_bytes, hold_lock, is_locked
-from store.layout import KEEPS, ArrayFormat, LayerFormat
+from store.layout import KEEPS, PAIR_ARRAYS, ArrayFormat, LayerFormat
 from store.metadata import in_stored_form, stored_dtype
 from store.queries.recordings import (
     LayerRow,
@@ -131,8 +131,10 @@ def _find_unknown_files(store: Store, recording: RecordingRow, folder: Path) -> 
         vouched.add(home / "zarr.json")
         for name, block in read_digests(store.database, recording.id, layer.layer):
             vouched |= {home / name / "zarr.json", form.array(name).file(home, block)}
-        # The block arrays are described before their first block is in.
-        vouched |= {home / name / "zarr.json" for name in KEEPS[recording.keep]}
+        if layer.state != "complete":
+            # Described before their first block is in.
+            names = (*KEEPS[recording.keep], *PAIR_ARRAYS)
+            vouched |= {home / name / "zarr.json" for name in names}
     for path in sorted(folder.rglob("*")):
         if path not in vouched and (path.is_symlink() or not path.is_dir()):
             yield Debris(path, path.lstat().st_size)

@@ -21,6 +21,7 @@ from store.queries.copies import find_bare_copy
 from store.queries.recordings import (
     LayerRow,
     RecordingRow,
+    explain_dropped,
     layer_format,
     list_layers,
     read_digests,
@@ -80,7 +81,7 @@ class Layer:
         store, recording = self.recording.store, self.recording.row
         digests = read_digests(store.database, recording.id, self.row.layer)
         bare = find_bare_copy(store.database, recording.id)
-        elsewhere = bare.explain(store.folder) if bare else ""
+        elsewhere = bare.explain(store.folder) if bare else explain_dropped(recording, self.row)
         return LayerArrays(store.arrays, layer_format(recording, self.row), digests, elsewhere)
 
     def preactivations(

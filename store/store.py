@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Version of the layout on disk; a store of a higher one is refused. 2: int64 arrays compressed."""
 DATABASE = "negspace.sqlite"
+ARRAYS = "arrays"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Store:
     @property
     def arrays(self) -> Path:
         """The folder of all recordings' arrays."""
-        return self.folder / "arrays"
+        return self.folder / ARRAYS
 
     @property
     def locks(self) -> Path:
@@ -189,7 +190,7 @@ def _undo_creation(store: Store, made: list[Path]) -> None:
 
 def _may_stay(entry: Path) -> bool:
     """Say whether this is the demo's, or what a killed `create_store` leaves behind."""
-    if entry.name == "arrays":
+    if entry.name == ARRAYS:
         return entry.is_dir() and not any(entry.iterdir())
     return entry.name in ("demo", "locks") or entry.name.startswith(DATABASE)
 

@@ -16,8 +16,6 @@ from store.shards import Matrix, file_parts
 from store.store import Store, raise_format
 from store.streaming import BlockStream
 
-PAIR_ARRAYS = ("pair_inputs", "pair_outputs")
-
 
 def add_array(files: FileBatch, store: Store, form: LayerFormat, array: ArrayFormat) -> ArrayFormat:
     """Add an array to the files where it is not there yet; returns the form that its files have."""

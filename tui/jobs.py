@@ -10,11 +10,13 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from analysis.run import plan_analysis, run_analysis
+from analysis.scores_only import plan_scores, run_scored_ingest
 from analysis.settings import AnalyzeSettings
 from ingest.plan import plan_ingest
 from ingest.run import run_ingest
 from ingest.settings import IngestSettings
 from store.errors import InputError
+from store.files import free_bytes
 from store.jobs import run_job
 from store.queries.copies import find_bare_copy
 from store.queries.recordings import find_recording, list_recordings
@@ -27,6 +29,7 @@ from tui.plans import show_analysis, show_ingest
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from analysis.scores_only import ScoresPlan
     from ingest.plan import IngestPlan
     from store.store import Store
 
@@ -41,7 +44,8 @@ def record(
     plan = plan_ingest(existing.database if existing else None, model, corpus, settings)
     if existing is not None:
         _refuse_bare(existing, plan)
-    show_ingest(context, plan, dry_run=dry_run)
+    scores = _plan_scores(context, plan)
+    show_ingest(context, plan, scores, dry_run=dry_run)
     if dry_run:
         return []
     new: list[str] = []
@@ -57,7 +61,10 @@ def record(
             context.progress() as progress,
             run_job(store, "ingest", asked, command, progress) as job,
         ):
-            new = run_ingest(store, plan, job, notes.append)
+            if scores:
+                new = run_scored_ingest(store, scores, AnalyzeSettings(), job, notes.append)
+            else:
+                new = run_ingest(store, plan, job, notes.append)
     for note in notes:
         context.say(note)
     names = plan.names(new)
@@ -65,6 +72,12 @@ def record(
         if not name.startswith(f"{part.label}/"):
             context.say(f"{part.label} has the weights of a recorded checkpoint: {name}.")
     return list(dict.fromkeys(names))
+
+
+def _plan_scores(context: Context, plan: "IngestPlan") -> "ScoresPlan | None":
+    if plan.settings.keep != "scores":
+        return None
+    return plan_scores(plan, free_bytes(context.folder.expanduser().resolve()))
 
 
 def _refuse_bare(store: "Store", plan: "IngestPlan") -> None:

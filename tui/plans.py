@@ -14,6 +14,7 @@ from tui.context import Context
 
 if TYPE_CHECKING:
     from analysis.run import AnalysisPlan
+    from analysis.scores_only import ScoresPlan
     from ingest.plan import CheckpointPlan, IngestPlan
     from store.copying import CopyPlan
 
@@ -27,8 +28,14 @@ def show_lines(context: Context, lines: Sequence[str], *, dry_run: bool) -> None
             context.say(line)
 
 
-def show_ingest(context: Context, plan: "IngestPlan", *, dry_run: bool) -> None:
-    """Say what an ingest will do, its time and its disk; refuse what the disk cannot hold."""
+def show_ingest(
+    context: Context, plan: "IngestPlan", scores: "ScoresPlan | None", *, dry_run: bool
+) -> None:
+    """Say what an ingest will do, its time and its disk; refuse what the disk cannot hold.
+
+    `scores` is how it is done where only scores are kept.
+    """
+    from analysis.scores_only import check_room
     from ingest.estimate import check_disk, estimate
 
     lines = [*map(_describe_checkpoint, plan.checkpoints), *plan.notes]
@@ -37,23 +44,39 @@ def show_ingest(context: Context, plan: "IngestPlan", *, dry_run: bool) -> None:
     show_lines(context, lines, dry_run=dry_run)
     if not plan.todo:
         return
-    found = estimate(plan, context.folder.expanduser().resolve())
+    work = scores.passes if scores else plan
+    found = estimate(work, context.folder.expanduser().resolve())
     total = (
-        f"{plan.n_tokens:,} tokens to run, {format_bytes(found.n_bytes)} to write "
+        f"{work.n_tokens:,} tokens to run, {format_bytes(found.n_bytes)} to write "
         f"({format_bytes(found.free)} free), about {format_seconds(found.seconds)}."
     )
-    show_lines(context, [total], dry_run=dry_run)
-    check_disk(found, context.folder)
+    show_lines(context, [*_describe_scores(scores), total], dry_run=dry_run)
+    if scores:
+        check_room(scores, context.folder)
+    else:
+        check_disk(found, context.folder)
+
+
+def _describe_scores(plan: "ScoresPlan | None") -> list[str]:
+    if plan is None or not plan.passes.checkpoints:
+        return []
+    return [
+        f"Only scores are kept: as many passes over the text as groups of layers, "
+        f"{len(plan.passes.checkpoints)} of at most {plan.most_layers} layers; at most "
+        f"{format_bytes(plan.peak)} on disk at a time, {format_bytes(plan.final)} at the end."
+    ]
 
 
 def _describe_checkpoint(part: "CheckpointPlan") -> str:
     stream = part.text.stream
     if part.done:
         return f"{part.label}: {len(part.layers)} layers are recorded already."
+    left = len(part.undropped)
+    begun = f", {left} layers left to measure and drop" if left else ""
     return (
         f"{part.label}: {len(part.missing)} of {len(part.layers)} layers x {part.model.d_mlp:,} "
         f"neurons, {stream.n_windows:,} windows of {stream.window_length:,} tokens, "
-        f"{len(part.blocks)} of {part.form.n_blocks} blocks left."
+        f"{len(part.blocks)} of {part.form.n_blocks} blocks left{begun}."
     )
 
 
@@ -63,6 +86,12 @@ def show_analysis(context: Context, plan: "AnalysisPlan", *, dry_run: bool) -> N
     for name in dict.fromkeys(row.name for row, _ in plan.incomplete):
         layers = ", ".join(str(layer) for row, layer in plan.incomplete if row.name == name)
         lines.append(f"{name} is not complete (layers {layers}); run its ingest, or copy, again.")
+    for name in dict.fromkeys(row.name for row, _ in plan.dropped):
+        layers = ", ".join(str(layer) for row, layer in plan.dropped if row.name == name)
+        lines.append(
+            f"{name} keeps scores only, so what is new in these analyses needs a new recording "
+            f"(layers {layers}): `negspace remove` it and run its ingest again, or --keep all."
+        )
     lines.append(f"{len(plan.layers)} layers, {plan.n_neurons:,} neurons left to analyse.")
     show_lines(context, lines, dry_run=dry_run)
 

@@ -21,6 +21,7 @@ class ComparedRecording:
     model: str
     gated: int
     projection: str
+    keep: str
     n_tokens: int
     n_pairs: int
 
@@ -54,8 +55,8 @@ def read_compared(database: Database, recording_id: int) -> ComparedRecording:
     """Return a recording as a comparison sees it."""
     return database.read(
         ComparedRecording,
-        "SELECT r.id, r.name, m.name AS model, m.gated, r.projection, s.n_tokens, p.n_pairs "
-        "FROM recordings r JOIN checkpoints c ON c.id = r.checkpoint_id "
+        "SELECT r.id, r.name, m.name AS model, m.gated, r.projection, r.keep, s.n_tokens, "
+        "p.n_pairs FROM recordings r JOIN checkpoints c ON c.id = r.checkpoint_id "
         "JOIN models m ON m.id = c.model_id JOIN token_streams s ON s.id = r.stream_id "
         "JOIN pair_sets p ON p.id = r.pair_set_id WHERE r.id = :id",
         {"id": recording_id},

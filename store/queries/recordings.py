@@ -154,6 +154,16 @@ def read_pairs(database: Database, pair_set_id: int) -> IntArray:
     return np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 2)
 
 
+def explain_dropped(recording: RecordingRow, layer: LayerRow) -> str:
+    """Return how to get the blocks of a layer that keeps its scores only, "" for any other."""
+    if recording.keep != "scores" or layer.state != "complete":
+        return ""
+    return (
+        f"{recording.name} keeps scores only: pre-activations and inputs were dropped as they were "
+        "measured; record the same with --keep all to have them."
+    )
+
+
 def layer_format(recording: RecordingRow, layer: LayerRow) -> LayerFormat:
     """Return where the arrays of a layer lie and what shape they have."""
     return LayerFormat(

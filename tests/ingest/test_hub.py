@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 from huggingface_hub import close_session
 from transformers import AutoModelForCausalLM
 
+from analysis import run as analysis_run
+from analysis.layer_scores import score_layer
 from ingest import hub_download
 from ingest.checkpoints import find_checkpoints
 from ingest.hub import fetch_snapshot, is_hub_name, list_weights, prune_weights
@@ -23,7 +26,9 @@ from store.database import Database
 from store.errors import InputError, NegspaceError, NotFoundError
 from store.jobs import run_job
 from store.store import DATABASE, has_store, open_or_create_store
+from tests.analysis.test_scores_only import record_scores
 from tests.hub_server import HubServer, commit_of, point_at, serving_hub
+from tests.ingest.test_run import Stop
 from tests.models import make_model, quiet, save, unsynced, write_text
 from tests.oracles.hooks import round_to, watch
 from tests.oracles.stored import Cell, read_bits, read_rows
@@ -314,6 +319,32 @@ def test_prune_frees_weights_and_a_known_commit_needs_none(
     names, _ = record(tmp_path, other, "step2", prune=True)
     assert names == [f"{REPO}@step2/other"]
     assert not blobs(tmp_path)
+
+
+def test_prune_waits_for_the_last_group_of_layers(
+    hub: HubServer, tmp_path: Path, text: Path
+) -> None:
+    settings = replace(settings_of("step0", "step2", prune=True), keep="scores")
+    store, names = tmp_path / "store", [f"{REPO}@{step}/words" for step in ("step0", "step2")]
+    assert record_scores(store, Path(REPO), text, 1, settings) == names
+    assert hub.gets(WEIGHTS).count("bytes=0-") == 2
+    assert not blobs(tmp_path)
+
+
+def test_what_is_only_left_to_be_measured_needs_no_weights(
+    hub: HubServer, tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, settings = tmp_path / "store", replace(settings_of("step2"), keep="scores")
+    with monkeypatch.context() as patched:
+        patched.setattr(analysis_run, "score_layer", Stop(score_layer, 1))
+        with pytest.raises(KeyboardInterrupt):
+            record_scores(store, Path(REPO), text, 1, settings)
+    snapshot = fetch_snapshot(REPO, "step2")
+    assert snapshot is not None
+    assert prune_weights(snapshot) > 0
+    point_at(monkeypatch, hub.url, tmp_path / "home", offline=True)
+    assert record_scores(store, Path(REPO), text, 1, settings) == [f"{REPO}@step2/words"]
+    assert len(read_rows(store, "SELECT * FROM neurons")) == 80
 
 
 def test_prune_leaves_what_another_revision_shares(hub: HubServer, tmp_path: Path) -> None:

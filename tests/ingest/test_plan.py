@@ -9,8 +9,8 @@ import pytest
 
 from ingest import pipeline, registration, run
 from ingest.estimate import check_disk, estimate
+from ingest.known import find_missing
 from ingest.models import load_model
-from ingest.plan import find_missing
 from ingest.settings import IngestSettings
 from ingest.weights import hash_checkpoint
 from store.errors import InputError, NegspaceError

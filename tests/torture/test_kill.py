@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from analysis.scores_only import plan_scores
+from ingest.estimate import MARGIN
+from ingest.settings import IngestSettings
 from store.maintenance import verify_files
 from store.queries.recordings import list_recordings
 from store.store import open_store
-from tests.models import make_model, save, write_text
+from tests.models import make_model, plan, save, write_text
 from tests.torture.contents import read_arrays, read_tables
 
 ROOT = Path(__file__).parents[2]
@@ -32,11 +35,14 @@ class Runner:
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def run(self, argv: list[str], kill_after: float | None = None) -> tuple[int, float]:
+    def run(
+        self, argv: list[str], kill_after: float | None = None, free: int | None = None
+    ) -> tuple[int, float]:
         """Run a command to its end, or to its death; returns its exit code and seconds."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"argv": argv, "kill_after": kill_after}) + "\n")
+        request = {"argv": argv, "kill_after": kill_after, "free": free}
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
         return answer["code"], answer["seconds"]
@@ -76,6 +82,17 @@ def undisturbed(
     second, analyze_seconds = runner.run(analyze)
     assert (first, second) == (0, 0)
     return store, ingest_seconds, analyze_seconds
+
+
+def ingest_scores(files: tuple[str, str], store: Path) -> list[str]:
+    return [*commands(files, store)[0], "--keep", "scores"]
+
+
+def one_layer_at_a_time(files: tuple[str, str], folder: Path) -> int:
+    """The free bytes with which a group has one layer."""
+    settings = IngestSettings(window_length=100, pairs=50, keep="scores")
+    work = plan(folder / "none", Path(files[0]), Path(files[1]), settings)
+    return plan_scores(work, 0).added + MARGIN
 
 
 def assert_equal_stores(store: Path, whole: Path) -> None:
@@ -129,3 +146,37 @@ def test_killed_analysis_ends_as_undisturbed(
     assert_equal_stores(tmp_path / "store", whole)
     jobs = open_store(tmp_path / "store").sql("SELECT state FROM jobs WHERE state = 'running'")
     assert jobs.num_rows == 0
+
+
+def test_killed_ingest_of_scores_ends_as_undisturbed(
+    runner: Runner, files: tuple[str, str], undisturbed: tuple[Path, float, float], tmp_path: Path
+) -> None:
+    free, calm = one_layer_at_a_time(files, tmp_path), tmp_path / "calm"
+    code, seconds = runner.run(ingest_scores(files, calm), free=free)
+    assert code == 0
+    opened = open_store(calm)
+    assert opened.sql("SELECT done / 2 AS done FROM jobs").to_pylist() == [
+        {"done": opened.sql("SELECT n_tokens FROM token_streams").to_pylist()[0]["n_tokens"]}
+    ]
+    for name in ("neurons", "layer_summaries", "top_pairs", "pair_distances", "recording_layers"):
+        stores = (calm, undisturbed[0])
+        scores, whole = (read_tables(store / "negspace.sqlite")[name] for store in stores)
+        assert scores == whole, name
+    generator, killed = random.Random(2), 0
+    for attempt in range(4 * KILLS):
+        store = tmp_path / str(attempt)
+        words = ingest_scores(files, store)
+        code, took = runner.run(words, generator.uniform(0.0, seconds), free)
+        if code == 0:  # the kill came too late and does not count
+            seconds = min(seconds, took)
+            continue
+        assert code == SIGKILL
+        killed += 1
+        # Killed again and again, it goes on.
+        runner.run(words, generator.uniform(0.0, seconds), free)
+        assert runner.run(words, free=free)[0] == 0
+        assert_equal_stores(store, calm)
+        shutil.rmtree(store)
+        if killed == KILLS:
+            break
+    assert killed == KILLS
