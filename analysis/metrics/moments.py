@@ -7,6 +7,8 @@ values are all equal has std 0 exactly, and its skewness, kurtosis and rounding 
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from analysis.metrics.compiled import compiled
 from analysis.metrics.distributions import Counts, Distribution
 from analysis.metrics.formats import Floats, find_format
@@ -41,16 +43,16 @@ def measure_moments(distribution: Distribution, posts: Floats | None, dtype: str
     if ends[0] < ends[1]:
         shape = (mean, *_centre(values, counts, n, mean))
     post = (_NAN, _NAN, _NAN) if posts is None else _sum_posts(posts, counts, n)
-    step = _rounding_step(size, shape[1], find_format(dtype).fraction_bits)
-    return Moments(n, *shape, *ends, negatives / n, *post, step)
+    step = find_rounding_step(np.array(size), np.array(shape[1]), dtype)
+    return Moments(n, *shape, *ends, negatives / n, *post, float(step))
 
 
-def _rounding_step(size: float, std: float, fraction_bits: int) -> float:
+def find_rounding_step(size: Floats, std: Floats, dtype: str) -> Floats:
     """Return the spacing of stored values at mean |y| = `size`, in units of std; NaN at std 0."""
-    if std == 0.0:
-        return _NAN
     # frexp is exact where log2 rounds up just below a power of two.
-    return math.ldexp(1.0, math.frexp(size)[1] - 1 - fraction_bits) / std
+    exponents = np.frexp(size)[1] - 1 - find_format(dtype).fraction_bits
+    steps: Floats = np.ldexp(1.0, exponents) / np.where(std == 0.0, _NAN, std)
+    return steps
 
 
 # The lists ascend, so one running sum of odd powers would climb far down and back up and round at
