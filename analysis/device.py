@@ -114,17 +114,18 @@ def _score(
     ranks = _rank(values, positions, device)
     group = _count(ranks, dtype, activation)
     minimum, maximum = _find_ends(group)
-    refuse_endless(np.stack([_fetch(minimum), _fetch(maximum)], axis=1))
+    refuse_endless(*torch.stack([minimum, maximum], dim=1).flatten().tolist())
     columns, size, centred = _measure(group, minimum, maximum)
     posts, post_histogram = _measure_posts(group)
     std = columns["std"]
     histogram = _count_bins(group, columns["mean"], std)
     wd = torch.where(std == 0.0, _NAN, _integrate(group, centred / std[:, None]))
+    sizes = zip(size.tolist(), std.tolist(), strict=True)
     places = _find_extremes(ranks).cpu().numpy()
     return NeuronScores(
         n_tokens=ranks.shape[1],
         **{name: _fetch(column) for name, column in (columns | posts).items()},
-        rounding_step=find_rounding_step(_fetch(size), _fetch(std), dtype),
+        rounding_step=np.array([find_rounding_step(*both, dtype) for both in sizes]),
         wd=_fetch(wd),
         histogram=histogram.cpu().numpy(),
         post_histogram=post_histogram.cpu().numpy(),

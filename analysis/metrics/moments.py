@@ -7,8 +7,6 @@ values are all equal has std 0 exactly, and its skewness, kurtosis and rounding 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from analysis.metrics.compiled import compiled
 from analysis.metrics.distributions import Counts, Distribution
 from analysis.metrics.formats import Floats, find_format
@@ -43,16 +41,16 @@ def measure_moments(distribution: Distribution, posts: Floats | None, dtype: str
     if ends[0] < ends[1]:
         shape = (mean, *_centre(values, counts, n, mean))
     post = (_NAN, _NAN, _NAN) if posts is None else _sum_posts(posts, counts, n)
-    step = find_rounding_step(np.array(size), np.array(shape[1]), dtype)
-    return Moments(n, *shape, *ends, negatives / n, *post, float(step))
+    step = find_rounding_step(size, shape[1], dtype)
+    return Moments(n, *shape, *ends, negatives / n, *post, step)
 
 
-def find_rounding_step(size: Floats, std: Floats, dtype: str) -> Floats:
+def find_rounding_step(size: float, std: float, dtype: str) -> float:
     """Return the spacing of stored values at mean |y| = `size`, in units of std; NaN at std 0."""
+    if std == 0.0:
+        return _NAN
     # frexp is exact where log2 rounds up just below a power of two.
-    exponents = np.frexp(size)[1] - 1 - find_format(dtype).fraction_bits
-    steps: Floats = np.ldexp(1.0, exponents) / np.where(std == 0.0, _NAN, std)
-    return steps
+    return math.ldexp(1.0, math.frexp(size)[1] - 1 - find_format(dtype).fraction_bits) / std
 
 
 # The lists ascend, so one running sum of odd powers would climb far down and back up and round at

@@ -5,6 +5,7 @@ short rows sorted); moments, WD and both histograms read that list, extremes rea
 are scored one after another in the calling thread; the kernels release the GIL.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
@@ -110,29 +111,25 @@ class _Score:
 def _score(row: Stored, dtype: str, activation: str | None) -> _Score:
     distribution = distribute(row, dtype)
     values, counts = distribution.values, distribution.counts
-    refuse_endless(values[[0, -1]])  # NaN and infinity sort to the ends
+    refuse_endless(values[0], values[-1])  # NaN and infinity sort to the ends
     posts = _activate(distribution, dtype, activation)
     moments = measure_moments(distribution, posts, dtype)
-    post_histogram = np.zeros(2 * POST_BINS + 1, np.int64)
-    if posts is not None:
-        ends = moments.post_minimum, moments.post_maximum
-        post_histogram = count_post_bins(posts, counts, *ends)
     return _Score(
         moments,
         wasserstein_counted(values, counts),
         count_bins(values, counts, moments.mean, moments.std),
-        post_histogram,
-        find_extremes(row),
+        _count_posts(posts, counts, moments),
+        find_extremes(row, distribution),
     )
 
 
-def refuse_endless(ends: Floats) -> None:
-    """Raise SelfCheckError for the first of a neuron's ends, of any shape, that is no number."""
-    endless = ends[~np.isfinite(ends)]
-    if endless.size:
-        raise SelfCheckError(
-            f"A recorded neuron holds the value {endless[0]}; record it again in a wider dtype."
-        )
+def refuse_endless(*ends: float) -> None:
+    """Raise SelfCheckError for the first of some neurons' lowest and highest that is no number."""
+    for end in ends:
+        if not math.isfinite(end):
+            raise SelfCheckError(
+                f"A recorded neuron holds the value {end}; record it again in a wider dtype."
+            )
 
 
 def _activate(distribution: Distribution, dtype: str, activation: str | None) -> Floats | None:
@@ -141,6 +138,12 @@ def _activate(distribution: Distribution, dtype: str, activation: str | None) ->
     if distribution.ranks is None:
         return evaluate(activation, distribution.values)
     return ranked_posts(activation, dtype)[distribution.ranks]
+
+
+def _count_posts(posts: Floats | None, counts: Whole, moments: Moments) -> Whole:
+    if posts is None:
+        return np.zeros(2 * POST_BINS + 1, np.int64)
+    return count_post_bins(posts, counts, moments.post_minimum, moments.post_maximum)
 
 
 def _choose(row: Stored, positions: Whole | None) -> Stored:
