@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from analysis.metrics.activations import is_known
 from analysis.metrics.formats import Stored
-from analysis.metrics.neurons import NeuronScores, score_neurons
+from analysis.metrics.neurons import NeuronScores, Scorer, join, score_neurons
 from analysis.metrics.summaries import summarise
 from analysis.pair_scores import score_pairs
 from store.arrays import LayerArrays
@@ -43,12 +43,23 @@ class LayerScores:
     arrays: dict[str, npt.NDArray[np.generic]]
 
 
-def score_layer(layer: Layer, threads: int | None, advance: Callable[[int], None]) -> LayerScores:
+def choose_scorer(device: str) -> Scorer:
+    """Return what scores a group of neurons for `--device`; InputError where there is no card."""
+    if device == "cpu":
+        return score_neurons
+    from analysis.device import choose_card  # torch takes seconds to load
+
+    return choose_card(device)
+
+
+def score_layer(
+    layer: Layer, scorer: Scorer, threads: int | None, advance: Callable[[int], None]
+) -> LayerScores:
     """Score every neuron of a layer (METHODS 3 to 5); `advance` is told how many are done."""
     recording = layer.recording.row
     activation = recording.neuron_activation
     known = activation if activation is not None and is_known(activation) else None
-    scores = _score_groups(layer, known, threads, advance)
+    scores = _score_groups(layer, known, scorer, threads, advance)
     pairs = read_pairs(layer.recording.store.database, recording.pair_set_id)
     found = score_pairs(layer, pairs, known)
     columns = {name: getattr(scores, name) for name in SCORE_COLUMNS}
@@ -67,14 +78,18 @@ def score_layer(layer: Layer, threads: int | None, advance: Callable[[int], None
 
 
 def _score_groups(
-    layer: Layer, activation: str | None, threads: int | None, advance: Callable[[int], None]
+    layer: Layer,
+    activation: str | None,
+    scorer: Scorer,
+    threads: int | None,
+    advance: Callable[[int], None],
 ) -> NeuronScores:
     positions = eligible_positions(layer)
     dtype, arrays = layer.recording.row.dtype, layer.arrays
 
     def score(item: _Group) -> NeuronScores:
         values = as_bits(item.read(), dtype)
-        return score_neurons(values, dtype, activation, positions)
+        return scorer(values, dtype, activation, positions)
 
     parts: dict[int, NeuronScores] = {}
     for item, part in map_items(score, _share_out(arrays), threads):
@@ -117,13 +132,6 @@ def eligible_positions(layer: Layer) -> npt.NDArray[np.int64] | None:
         return None
     positions = np.arange(row.n_tokens)
     return positions[positions % row.window_length >= row.skip_first]
-
-
-def join(parts: list[NeuronScores]) -> NeuronScores:
-    """Return the scores of groups of neurons, one after the other, as one."""
-    names = (*SCORE_COLUMNS, *SCORE_ARRAYS)
-    columns = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
-    return NeuronScores(n_tokens=parts[0].n_tokens, **columns)
 
 
 def _neuron_rows(

@@ -6,7 +6,7 @@ A layer is claimed, scored and written whole; an interrupt loses the layer at wo
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.layer_scores import LayerScores, score_layer
+from analysis.layer_scores import LayerScores, choose_scorer, score_layer
 from analysis.settings import AnalyzeSettings
 from store.dropping import find_undropped
 from store.jobs import Job, Progress
@@ -89,11 +89,13 @@ def run_analysis(
 ) -> list[tuple[RecordingRow, int]]:
     """Analyse what the plan says is left; returns the layers that another job is at work on."""
     progress, busy = Progress(job, plan.n_neurons), []
+    scorer = choose_scorer(settings.device)
     for recording, number, neurons in plan.layers:
         if claim(store, recording.id, number, METHODS, job.id):
             progress.label = f"{recording.name} layer {number}: neurons"
             layer = Recording(store, recording).layer(number)
-            _save(store, layer, score_layer(layer, settings.threads, progress.advance), job)
+            scores = score_layer(layer, scorer, settings.threads, progress.advance)
+            _save(store, layer, scores, job)
         else:
             busy.append((recording, number))
             progress.advance(neurons)

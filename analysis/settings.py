@@ -2,19 +2,27 @@
 
 from dataclasses import dataclass
 
+from ingest.settings import DEVICES
 from store.errors import UsageError
 from store.settings import check_types, setting
 
 
 @dataclass(frozen=True)
 class AnalyzeSettings:
-    """How the analyses run; nothing here changes a number."""
+    """How the analyses run; nothing here changes a number by more than 1e-12."""
 
     threads: int | None = setting(
         None, "Threads that score neurons; one a core if not said.", unit="N"
+    )
+    device: str = setting(
+        "cpu",
+        "Where neurons are scored: cpu, cuda (the first card), or auto (a card if there is one).",
+        choices=DEVICES,
     )
 
     def __post_init__(self) -> None:
         check_types(self)
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"--threads is {self.threads}; give 1 or more.")
+        if self.device not in DEVICES:
+            raise UsageError(f"--device is {self.device!r}; choose one of {', '.join(DEVICES)}.")

@@ -22,20 +22,26 @@ def choose_place(device: str, n_bytes: int) -> str:
     """
     if device == CPU:
         return CPU
-    free = free_memory()
+    free = find_cards(device)
     if not free:
-        if device == "auto":
-            return CPU
-        raise InputError(
-            "--device cuda: torch sees no CUDA card here; leave --device out, or install the torch "
-            "that fits the card."
-        )
+        return CPU
     if n_bytes <= SPARE * free[0]:
         return CUDA
     if device == "auto" and n_bytes <= SPARE * sum(free):
         _need_accelerate()
         return CARDS
     raise InputError(_explain(device, n_bytes, free))
+
+
+def find_cards(device: str) -> list[int]:
+    """Return the free bytes of each card; InputError where there is none and cuda was asked for."""
+    free = free_memory()
+    if not free and device == CUDA:
+        raise InputError(
+            "--device cuda: torch sees no CUDA card here; leave --device out, or install the torch "
+            "that fits the card."
+        )
+    return free
 
 
 def _need_accelerate() -> None:

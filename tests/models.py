@@ -44,6 +44,7 @@ from store.store import DATABASE, Store, has_store, open_or_create_store
 Config = Callable[..., PretrainedConfig]
 WORDS = ["the", "a", "cat", "dog", "sat", "on", "mat", "and", "ran", "over", "red", "7", ",", "!"]
 POSITIONS = 512
+TWO_THREADS = AnalyzeSettings(threads=2)
 
 
 @dataclass(frozen=True)
@@ -190,11 +191,13 @@ def ingest(
         return run_ingest(opened, work, job)
 
 
-def analyse(store: Store, report: Report = quiet) -> list[int]:
+def analyse(
+    store: Store, report: Report = quiet, settings: AnalyzeSettings = TWO_THREADS
+) -> list[int]:
     """Analyse what is missing, as the command does; returns the layers that others are at."""
     work = plan_analysis(store, list_recordings(store.database))
     if not work.layers:
         return []
     with unsynced(), run_job(store, "analyze", {}, "negspace analyze", report) as job:
-        busy = run_analysis(store, work, AnalyzeSettings(threads=2), job)
+        busy = run_analysis(store, work, settings, job)
     return [layer for _, layer in busy]

@@ -13,7 +13,6 @@ from analysis.run import plan_analysis, run_analysis
 from analysis.scores_only import plan_scores, run_scored_ingest
 from analysis.settings import AnalyzeSettings
 from ingest.plan import plan_ingest
-from ingest.run import run_ingest
 from ingest.settings import IngestSettings
 from store.errors import InputError
 from store.files import free_bytes
@@ -51,6 +50,8 @@ def record(
     new: list[str] = []
     notes: list[str] = []
     if plan.todo or plan.unrecorded:
+        from ingest.run import run_ingest  # loads torch, which neither plans nor analyses need
+
         context.require_writing()
         store = context.open_for_writing() if existing else open_or_create_store(context.folder)
         asked = {"model": model, "corpus": corpus, **as_json(settings)}

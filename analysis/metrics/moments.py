@@ -41,16 +41,16 @@ def measure_moments(distribution: Distribution, posts: Floats | None, dtype: str
     if ends[0] < ends[1]:
         shape = (mean, *_centre(values, counts, n, mean))
     post = (_NAN, _NAN, _NAN) if posts is None else _sum_posts(posts, counts, n)
-    step = _rounding_step(size, shape[1], find_format(dtype).fraction_bits)
+    step = find_rounding_step(size, shape[1], dtype)
     return Moments(n, *shape, *ends, negatives / n, *post, step)
 
 
-def _rounding_step(size: float, std: float, fraction_bits: int) -> float:
+def find_rounding_step(size: float, std: float, dtype: str) -> float:
     """Return the spacing of stored values at mean |y| = `size`, in units of std; NaN at std 0."""
     if std == 0.0:
         return _NAN
     # frexp is exact where log2 rounds up just below a power of two.
-    return math.ldexp(1.0, math.frexp(size)[1] - 1 - fraction_bits) / std
+    return math.ldexp(1.0, math.frexp(size)[1] - 1 - find_format(dtype).fraction_bits) / std
 
 
 # The lists ascend, so one running sum of odd powers would climb far down and back up and round at

@@ -5,6 +5,8 @@ short rows sorted); moments, WD and both histograms read that list, extremes rea
 are scored one after another in the calling thread; the kernels release the GIL.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -20,6 +22,8 @@ from analysis.metrics.wasserstein import wasserstein_counted
 from store.errors import InputError, SelfCheckError
 
 Whole = npt.NDArray[np.int64]
+
+Scorer = Callable[[Stored, str, str | None, Whole | None], "NeuronScores"]
 
 _MOMENT_COLUMNS = tuple(f.name for f in fields(Moments) if f.name != "n_tokens")
 
@@ -62,9 +66,7 @@ def score_neurons(
     SelfCheckError for a value that is infinite or NaN.
     """
     check_held(values, dtype)
-    n = values.shape[1] if positions is None else positions.size
-    if n == 0:
-        raise InputError("No token counts for the metrics; record more, or skip fewer first ones.")
+    n = count_chosen(values, positions)
     rows = (_choose(row, positions) for row in values)
     scores = [_score(row, dtype, activation) for row in rows]
     columns = {name: _column(scores, name) for name in _MOMENT_COLUMNS}
@@ -75,9 +77,24 @@ def score_neurons(
         wd=np.array([score.wd for score in scores], np.float64),
         histogram=_stack([score.histogram for score in scores], BINS + 2),
         post_histogram=_stack([score.post_histogram for score in scores], 2 * POST_BINS + 1),
-        extreme_positions=_locate(places, positions),
-        extreme_values=_take(values, places, positions, dtype),
+        extreme_positions=locate(places, positions),
+        extreme_values=take(values, places, positions, dtype),
     )
+
+
+def count_chosen(values: Stored, positions: Whole | None) -> int:
+    """Return how many tokens of values (neurons, tokens) count; InputError for none."""
+    n = values.shape[1] if positions is None else positions.size
+    if n == 0:
+        raise InputError("No token counts for the metrics; record more, or skip fewer first ones.")
+    return n
+
+
+def join(parts: list[NeuronScores]) -> NeuronScores:
+    """Return the scores of groups of neurons, one after the other, as one."""
+    names = [field.name for field in fields(NeuronScores) if field.name != "n_tokens"]
+    columns = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
+    return NeuronScores(n_tokens=parts[0].n_tokens, **columns)
 
 
 @dataclass(frozen=True)
@@ -94,25 +111,22 @@ class _Score:
 def _score(row: Stored, dtype: str, activation: str | None) -> _Score:
     distribution = distribute(row, dtype)
     values, counts = distribution.values, distribution.counts
-    _refuse_endless(values)
+    refuse_endless(values[0], values[-1])  # NaN and infinity sort to the ends
     posts = _activate(distribution, dtype, activation)
     moments = measure_moments(distribution, posts, dtype)
-    post_histogram = np.zeros(2 * POST_BINS + 1, np.int64)
-    if posts is not None:
-        ends = moments.post_minimum, moments.post_maximum
-        post_histogram = count_post_bins(posts, counts, *ends)
     return _Score(
         moments,
         wasserstein_counted(values, counts),
         count_bins(values, counts, moments.mean, moments.std),
-        post_histogram,
-        find_extremes(row),
+        _count_posts(posts, counts, moments),
+        find_extremes(row, distribution),
     )
 
 
-def _refuse_endless(values: Floats) -> None:
-    for end in (values[0], values[-1]):  # NaN and infinity sort to the ends
-        if not np.isfinite(end):
+def refuse_endless(*ends: float) -> None:
+    """Raise SelfCheckError for the first of some neurons' lowest and highest that is no number."""
+    for end in ends:
+        if not math.isfinite(end):
             raise SelfCheckError(
                 f"A recorded neuron holds the value {end}; record it again in a wider dtype."
             )
@@ -124,6 +138,12 @@ def _activate(distribution: Distribution, dtype: str, activation: str | None) ->
     if distribution.ranks is None:
         return evaluate(activation, distribution.values)
     return ranked_posts(activation, dtype)[distribution.ranks]
+
+
+def _count_posts(posts: Floats | None, counts: Whole, moments: Moments) -> Whole:
+    if posts is None:
+        return np.zeros(2 * POST_BINS + 1, np.int64)
+    return count_post_bins(posts, counts, moments.post_minimum, moments.post_maximum)
 
 
 def _choose(row: Stored, positions: Whole | None) -> Stored:
@@ -139,17 +159,17 @@ def _stack(rows: list[Whole], width: int) -> Whole:
     return np.array(rows, np.int64).reshape(len(rows), width)
 
 
-def _locate(places: Whole, positions: Whole | None) -> Whole:
+def locate(places: Whole, positions: Whole | None) -> Whole:
     """Return the positions in the full stream of places among the chosen ones; -1 stays -1."""
     if positions is None:
         return places
     return np.where(places == NOWHERE, NOWHERE, positions[places])
 
 
-def _take(values: Stored, places: Whole, positions: Whole | None, dtype: str) -> Stored:
+def take(values: Stored, places: Whole, positions: Whole | None, dtype: str) -> Stored:
     """Return the stored values at places (neurons, 40), missing ones as the dtype's NaN."""
     form = find_format(dtype)
-    columns = np.maximum(_locate(places, positions), 0)
+    columns = np.maximum(locate(places, positions), 0)
     taken: Stored = values[np.arange(values.shape[0])[:, None], columns]
     taken[places == NOWHERE] = form.missing
     return taken

@@ -54,7 +54,8 @@ def wasserstein_counted(values: Floats, counts: Counts) -> float:
     """
     if values[0] == values[-1]:
         return float("nan")
-    return distance_to_normal(_standardise(values, counts), counts)
+    n, standardised = _standardise(values, counts)
+    return _integrate(standardised, counts, *quantile_table(n))
 
 
 def distance_to_normal(values: Floats, counts: Counts) -> float:
@@ -63,7 +64,7 @@ def distance_to_normal(values: Floats, counts: Counts) -> float:
 
 
 @compiled
-def _standardise(values: Floats, counts: Counts) -> Floats:
+def _standardise(values: Floats, counts: Counts) -> tuple[int, Floats]:
     n = 0
     total = 0.0
     for k in range(values.size):
@@ -80,7 +81,7 @@ def _standardise(values: Floats, counts: Counts) -> Floats:
     for k in range(values.size):
         centred[k] = (values[k] - mean) - residual
         square += counts[k] * centred[k] * centred[k]
-    return centred / math.sqrt(square / n)
+    return n, centred / math.sqrt(square / n)
 
 
 @compiled

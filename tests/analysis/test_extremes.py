@@ -3,6 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.metrics.distributions import (
+    count_patterns,
+    distribute_counts,
+    distribute_sorted,
+)
 from analysis.metrics.extremes import find_extremes
 from tests.analysis.stored_values import DTYPES, Stored, encode, neurons, numbers, rows
 from tests.oracles.metrics import oracle_extremes
@@ -11,7 +16,13 @@ from tests.oracles.metrics import oracle_extremes
 def check(row: Stored, dtype: str) -> None:
     lowest, highest = oracle_extremes(numbers(row, dtype))
     missing = [-1] * (20 - len(lowest))
-    assert find_extremes(row).tolist() == lowest + missing + highest + missing
+    expected = lowest + missing + highest + missing
+    assert find_extremes(row).tolist() == expected
+    assert find_extremes(row, distribute_sorted(row, dtype)).tolist() == expected
+    if dtype != "float32":
+        counts = np.zeros(65_536, np.int64)
+        count_patterns(row.astype(np.uint16), counts)
+        assert find_extremes(row, distribute_counts(counts, dtype)).tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from analysis import layer_scores, run
 from analysis.layer_scores import LayerScores, score_layer
 from analysis.run import METHODS, plan_analysis, run_analysis
 from analysis.settings import AnalyzeSettings
+from ingest import devices
 from ingest.settings import IngestSettings
 from store.engine import map_items
 from store.errors import DamageError, InputError
@@ -138,6 +140,37 @@ def test_threads_change_no_number(
     assert results(store) == results(undisturbed)
     with pytest.raises(InputError, match="--threads is 0; give 1 or more"):
         AnalyzeSettings(threads=0)
+
+
+def test_a_card_finds_the_same_numbers(
+    store: Store, undisturbed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from analysis import device
+
+    stand_in = partial(device.score_on, torch.device("cpu"), 10**8)
+    monkeypatch.setattr(device, "choose_card", lambda _name: stand_in)
+    analyse(store, settings=AnalyzeSettings(device="auto", threads=3))
+    (rows, files), (wanted, wanted_files) = results(store), results(undisturbed)
+    for table in FOUND:
+        for row, other in zip(rows[table], wanted[table], strict=True):
+            floats = {k: v for k, v in other.items() if isinstance(v, float)}
+            assert {k: row[k] for k in floats} == pytest.approx(floats, rel=1e-12, abs=1e-13)
+            assert {**row, **floats} == other
+    assert files == wanted_files
+
+
+@pytest.mark.parametrize("device", ["cuda", "gpu"])
+def test_a_card_that_is_not_there_is_refused_before_a_layer_is_claimed(
+    device: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "free_memory", list)
+    with pytest.raises(
+        InputError, match=r"no CUDA card here; leave|'gpu'; choose one of cpu, cuda"
+    ):
+        analyse(store, settings=AnalyzeSettings(device=device))
+    assert analyses(store) == {}
 
 
 def test_groups_of_neurons_may_end_in_any_order(

@@ -148,6 +148,7 @@ def test_killed_analysis_ends_as_undisturbed(
     assert jobs.num_rows == 0
 
 
+@pytest.mark.parametrize("files", ["all"], indirect=True)
 def test_killed_ingest_of_scores_ends_as_undisturbed(
     runner: Runner, files: tuple[str, str], undisturbed: tuple[Path, float, float], tmp_path: Path
 ) -> None:

@@ -1,7 +1,9 @@
 """What a command loads, in a fresh interpreter."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,15 @@ def test_sql_reads_without_a_library(analysed: Path) -> None:
     assert loaded_by("sql", "SELECT 1", "--store", analysed) == set()
     assert loaded_by("sql", "SELECT 1", "--format", "csv", "--store", analysed) == set()
     assert loaded_by("sql", "--schema", "--store", analysed) == set()
+
+
+def test_analyze_on_the_processor_loads_no_torch(store: Path) -> None:
+    with closing(sqlite3.connect(store / "negspace.sqlite")) as connection, connection:
+        connection.execute("DELETE FROM layer_analyses")
+    loaded = loaded_by("analyze", "--store", store)
+    assert loaded & {"numba", "torch", "transformers"} == {"numba"}
+    with closing(sqlite3.connect(store / "negspace.sqlite")) as connection:
+        assert connection.execute("SELECT count(*) FROM layer_analyses").fetchone() > (0,)
 
 
 def test_parquet_is_seen_to_be_loaded(analysed: Path, tmp_path: Path) -> None:
