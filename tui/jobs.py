@@ -10,7 +10,6 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from analysis.run import plan_analysis, run_analysis
-from analysis.scores_only import plan_scores, run_scored_ingest
 from analysis.settings import AnalyzeSettings
 from ingest.plan import plan_ingest
 from ingest.settings import IngestSettings
@@ -50,6 +49,7 @@ def record(
     new: list[str] = []
     notes: list[str] = []
     if plan.todo or plan.unrecorded:
+        from analysis.scores_only import run_scored_ingest
         from ingest.run import run_ingest  # loads torch, which neither plans nor analyses need
 
         context.require_writing()
@@ -78,6 +78,8 @@ def record(
 def _plan_scores(context: Context, plan: "IngestPlan") -> "ScoresPlan | None":
     if plan.settings.keep != "scores":
         return None
+    from analysis.scores_only import plan_scores
+
     return plan_scores(plan, free_bytes(context.folder.expanduser().resolve()))
 
 

@@ -324,9 +324,9 @@ def test_layers_added_later(
     store = tmp_path / "store"
     scored: list[int] = []
 
-    def counted(layer: Layer, threads: int | None, advance: Callable[[int], None]) -> LayerScores:
+    def counted(layer: Layer, *rest: object) -> LayerScores:
         scored.append(layer.row.layer)
-        return score_layer(layer, threads, advance)
+        return score_layer(layer, *rest)  # type: ignore[arg-type]
 
     record_scores(store, models["qwen2"], text, 1, replace(SCORES, layers=("1",)))
     with pytest.MonkeyPatch.context() as patched:
