@@ -16,7 +16,7 @@ from store.errors import InputError, SelfCheckError
 
 Stored = npt.NDArray[np.generic]
 SAMPLED_ROWS = 4
-PROVED_NEURONS = 2048
+PROVED_NEURONS = 512
 """Neurons proved in a block, the next ones in the next: more would cost as much as a pass."""
 
 

@@ -57,10 +57,6 @@ def bos_id(tokenizer: "PreTrainedTokenizerBase") -> int | None:
     return token_id if isinstance(token_id, int) else None
 
 
-_NO_BYTE = "\uffff"
-"""Marks a letter that Latin-1 has and the alphabet of byte-level BPE has not."""
-
-
 def describe_vocabulary(
     tokenizer: "PreTrainedTokenizerBase", n_entries: int
 ) -> list[VocabularyRow]:
@@ -126,23 +122,20 @@ def _token_bytes(backend: "Tokenizer") -> Iterator[tuple[int, bytes]]:
             yield token_id, token.replace(space, " ").encode()
 
 
-def _from_alphabet(token: str, alphabet: dict[int, str]) -> bytes:
+def _from_alphabet(token: str, alphabet: dict[str, bytes]) -> bytes:
     """Return the bytes of a token; a letter that is none of the alphabet's stands for itself."""
     try:
-        return token.translate(alphabet).encode("latin-1")
-    except UnicodeEncodeError:
-        letters = (alphabet.get(ord(c), _NO_BYTE) for c in token)
-        pairs = zip(token, letters, strict=True)
-        return b"".join(c.encode() if b == _NO_BYTE else b.encode("latin-1") for c, b in pairs)
+        return b"".join(map(alphabet.__getitem__, token))
+    except KeyError:
+        return b"".join(alphabet.get(letter) or letter.encode() for letter in token)
 
 
-def _byte_alphabet() -> dict[int, str]:
-    """Return the byte, as a Latin-1 letter, of each letter of byte-level BPE's alphabet.
+def _byte_alphabet() -> dict[str, bytes]:
+    """Return what byte each letter of byte-level BPE's alphabet stands for.
 
     Bytes that print in Latin-1 stand for themselves; the rest take the letters from U+0100 on.
     """
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     rest = [byte for byte in range(0x100) if byte not in plain]
     letters = [*plain, *(0x100 + i for i in range(len(rest)))]
-    others = dict.fromkeys(range(0x80, 0x100), _NO_BYTE)
-    return others | {c: chr(b) for c, b in zip(letters, [*plain, *rest], strict=True)}
+    return {chr(c): bytes([b]) for c, b in zip(letters, [*plain, *rest], strict=True)}

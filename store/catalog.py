@@ -176,7 +176,8 @@ def add_tokenizer(
         return known
     key = _add(connection, t.tokenizers, {"name": name, "hash": digest})
     rows = [
-        {"tokenizer_id": key, **asdict(e), "leading_space": int(e.leading_space)}
+        # `asdict` copies deeply, which takes seconds for a large vocabulary.
+        {"tokenizer_id": key, **vars(e), "leading_space": int(e.leading_space)}
         for e in describe()
     ]
     connection.execute(insert(t.vocabulary), rows)

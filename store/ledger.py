@@ -104,7 +104,7 @@ def commit_blocks(connection: Connection, recording_id: int, blocks: Sequence[Bl
     """Vouch for files that are written and synced; a row of the same block is replaced."""
     now = utc_now()
     forget_blocks(connection, recording_id, blocks)
-    rows = [{"recording_id": recording_id, "committed_at": now, **asdict(b)} for b in blocks]
+    rows = [{"recording_id": recording_id, "committed_at": now, **vars(b)} for b in blocks]
     if rows:
         connection.execute(insert(t.blocks), rows)
 
