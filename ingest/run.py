@@ -151,8 +151,7 @@ def _record_round(
     pair_rows = PairRows(np.ascontiguousarray(pairs).ravel(), whole)
     if any(missing.values()):
         _record_with_model(plan, part, writer, row, pair_rows, progress)
-    for layer in missing:
-        writer.complete(layer, pairs, pair_rows.pop(layer))
+    writer.complete(tuple(missing), pairs, pair_rows.pop)
 
 
 def _record_with_model(

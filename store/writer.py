@@ -1,6 +1,6 @@
 """Writes a recording's arrays: files first, synced together, then one transaction of rows."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ from store.records import BlockFacts, IntArray
 from store.shards import Matrix, file_parts
 from store.store import Store, raise_format
 from store.streaming import BlockStream
+
+PairArrays = Mapping[str, Matrix]
 
 
 def add_array(files: FileBatch, store: Store, form: LayerFormat, array: ArrayFormat) -> ArrayFormat:
@@ -48,15 +50,8 @@ class ArrayWriter:
         self, layer: int, arrays: Mapping[str, Matrix], weights_dtype: str | None = None
     ) -> list[BlockFacts]:
         """Write small arrays of a layer; the caller vouches for them with other rows."""
-        form, facts = self.layers[layer], []
-        folder = form.folder(self.store.arrays)
         with FileBatch() as files:
-            for name, values in arrays.items():
-                array = add_array(files, self.store, form, form.small(name, weights_dtype))
-                parts, digests = file_parts(values.view(np.dtype(array.stored)), array)
-                n_bytes = files.write(array.file(folder, 0), parts)
-                facts.append(BlockFacts(layer, name, 0, n_bytes, digests))
-        return facts
+            return self._add_small(files, layer, arrays, weights_dtype)
 
     def commit_small(
         self, layer: int, arrays: Mapping[str, Matrix], weights_dtype: str | None = None
@@ -67,19 +62,40 @@ class ArrayWriter:
             commit_blocks(connection, self.layers[layer].recording_id, facts)
 
     def complete(
-        self, layer: int, pairs: IntArray, rows: Mapping[str, Matrix] | None = None
+        self, layers: Sequence[int], pairs: IntArray, at_hand: Callable[[int], PairArrays | None]
     ) -> None:
-        """Keep the pair rows of a layer whose blocks are all in, and mark it complete.
+        """Keep the pair rows of layers whose blocks are all in, and mark these complete.
 
         `pairs` (P, 2) are positions; row 2p of the pair arrays is position_1, 2p + 1 position_2.
-        `rows` are `pair_inputs` and `pair_outputs` where they are at hand; they are read from the
-        layer's arrays where not.
+        `at_hand` returns `pair_inputs` and `pair_outputs` of a layer, or None where they must be
+        read from its arrays.
         """
-        recording = self.layers[layer].recording_id
-        facts = self.write_small(layer, rows or self._read_rows(layer, pairs))
+        facts = []
+        with FileBatch() as files:
+            for layer in layers:
+                rows = at_hand(layer) or self._read_rows(layer, pairs)
+                facts += self._add_small(files, layer, rows)
+        recording = next(iter(self.layers.values())).recording_id
         with self.store.database.write() as connection:
             commit_blocks(connection, recording, facts)
-            complete_layer(connection, recording, layer)
+            for layer in layers:
+                complete_layer(connection, recording, layer)
+
+    def _add_small(
+        self,
+        files: FileBatch,
+        layer: int,
+        arrays: Mapping[str, Matrix],
+        weights_dtype: str | None = None,
+    ) -> list[BlockFacts]:
+        form, facts = self.layers[layer], []
+        folder = form.folder(self.store.arrays)
+        for name, values in arrays.items():
+            array = add_array(files, self.store, form, form.small(name, weights_dtype))
+            parts, digests = file_parts(values.view(np.dtype(array.stored)), array)
+            n_bytes = files.write(array.file(folder, 0), parts)
+            facts.append(BlockFacts(layer, name, 0, n_bytes, digests))
+        return facts
 
     def _read_rows(self, layer: int, pairs: IntArray) -> dict[str, Matrix]:
         form, positions = self.layers[layer], np.ascontiguousarray(pairs).ravel()

@@ -108,8 +108,8 @@ def make_recording(place: Path | Store, plan: Plan | None = None, *, complete: b
             writer.commit_small(layer, random_weights(rng, plan), "float32")
     for block in range(made.forms[plan.layers[0]].n_blocks):
         write_block(made, block, {layer: block_values(made, layer, block) for layer in plan.layers})
-    for layer in plan.layers if complete else ():
-        writer.complete(layer, made.pairs)
+    if complete:
+        writer.complete(plan.layers, made.pairs, lambda _: None)
     return made
 
 

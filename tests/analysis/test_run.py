@@ -269,10 +269,9 @@ def test_layers_that_are_not_complete_are_named_and_left(
 ) -> None:
     complete = ArrayWriter.complete
 
-    def stopped(writer: ArrayWriter, layer: int, *rest: object) -> None:
-        if layer == 1:
-            raise KeyboardInterrupt
-        complete(writer, layer, *rest)  # type: ignore[arg-type]
+    def stopped(writer: ArrayWriter, layers: tuple[int, ...], *rest: object) -> None:
+        complete(writer, layers[:1], *rest)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ArrayWriter, "complete", stopped)

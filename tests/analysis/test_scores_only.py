@@ -223,7 +223,7 @@ PLACES: dict[str, tuple[object, str]] = {
         ("rows", 6, 1),
         ("layer", 0, 2),
         ("layer", 1, 2),
-        ("layer", 2, 2),
+        ("layer", 2, 1),
         ("measure", 0, 2),
         ("measure", 1, 2),
         ("measure", 2, 2),

@@ -114,7 +114,6 @@ def disturb(monkeypatch: pytest.MonkeyPatch, place: str, at: int) -> None:
         ("rows", 0, False),
         ("rows", 1, True),
         ("layer", 0, True),
-        ("layer", 1, True),
     ],
 )
 def test_interrupted_and_run_again_equals_an_undisturbed_run(

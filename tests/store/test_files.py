@@ -161,7 +161,7 @@ def test_rows_that_fail_are_all_undone(made: Made, monkeypatch: pytest.MonkeyPat
     for block in (0, 1):
         write_block(made, block, {0: block_values(made, 0, block)})
     with pytest.raises(RuntimeError, match="between"):
-        made.writer().complete(0, made.pairs)
+        made.writer().complete((0,), made.pairs, lambda _: None)
     rows = made.store.database.rows("SELECT DISTINCT array_name FROM blocks ORDER BY 1")
     assert [row[0] for row in rows] == ["inputs", "preactivations"]
 
