@@ -37,8 +37,20 @@ def running(server: Server, models: dict[str, Path], tmp_path: Path) -> Forked:
     sizes = ("--window-length", "128", "--pairs", "50", "--store", "store")
     forked = server.start(here, "ingest", models["gpt_neox"], corpus, *sizes)
     wait_for(lambda: has_blocks(here / "store"))
-    forked.send(signal.SIGSTOP)
+    wait_for(lambda: stopped_between_writes(forked, here / "store"))
     return forked
+
+
+def stopped_between_writes(forked: Forked, store: Path) -> bool:
+    """Stop a command, unless it is just then in a transaction: others would wait for that."""
+    forked.send(signal.SIGSTOP)
+    with closing(sqlite3.connect(store / "negspace.sqlite", timeout=0.2)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            forked.send(signal.SIGCONT)
+            return False
+    return True
 
 
 def last_job(store: Path) -> tuple[object, ...]:
