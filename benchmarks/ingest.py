@@ -19,7 +19,7 @@ CHUNK = 8 * 2**20
 
 
 def run(bench: Bench) -> list[Result]:
-    """Measure the ingest of SmolLM2-135M's shape, and of one tiny wide layer."""
+    """Measure the ingest of SmolLM2-135M's shape, and of one layer of a tiny model."""
     return [_against_forward(bench), *_against_disk(bench)]
 
 
@@ -56,7 +56,7 @@ def _against_forward(bench: Bench) -> Result:
 
 
 def _against_disk(bench: Bench) -> list[Result]:
-    ingest = Ingest(bench, bench.sizes.wide)
+    ingest = Ingest(bench, bench.sizes.narrow)
     n_bytes = folder_bytes(ingest.record().store.arrays)
     raw = ingest.folder / "raw"
 
@@ -72,7 +72,7 @@ def _against_disk(bench: Bench) -> list[Result]:
     series = race(tasks, bench.rounds)
     ingest.drop()
     raw.unlink()
-    shape = f"{bench.sizes.wide.text}, {n_bytes / 1e6:,.0f} MB"
+    shape = f"{bench.sizes.narrow.text}, {n_bytes / 1e6:,.0f} MB"
     disk = Measure(
         "ingest.disk", "ingest of a model so small that the disk dominates", shape,
         "write() and fsync of as many bytes to one file", target=0.6,

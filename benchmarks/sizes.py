@@ -34,6 +34,7 @@ class Shape:
 
 SMOLLM2 = Shape("smollm2-135m-shape", 30, 576, 1536, 9, 3, 49_152, 16)
 WIDE = Shape("wide", 1, 64, 2048, 1, 1, 2048, 560)
+NARROW = Shape("narrow", 1, 16, 2048, 1, 1, 2048, 560)
 MIDDLE = Shape("middle", 6, 576, 1536, 9, 3, 49_152, 16)
 GROWING = Shape("growing", 1, 64, 2048, 1, 1, 2048, 16)
 TINY = Shape("tiny", 2, 16, 72, 2, 1, 1024, 4, 64)
@@ -41,11 +42,12 @@ TINY = Shape("tiny", 2, 16, 72, 2, 1, 1024, 4, 64)
 
 @dataclass(frozen=True)
 class Sizes:
-    """What each subject measures; `wide` is both the scored layer and the disk-bound model."""
+    """What each subject measures: `wide` is the scored layer, `narrow` the disk-bound model."""
 
     rounds: int = 5
     smollm2: Shape = SMOLLM2
     wide: Shape = WIDE
+    narrow: Shape = NARROW
     middle: Shape = MIDDLE
     growing: Shape = GROWING
     n_pairs: int = 1000
@@ -67,6 +69,7 @@ QUICK = Sizes(
     rounds=1,
     smollm2=TINY,
     wide=TINY,
+    narrow=TINY,
     middle=TINY,
     growing=TINY,
     n_pairs=20,

@@ -1,9 +1,10 @@
 """Writes the blocks of a recording while the next ones are computed.
 
-The caller fills matrices that it is lent and gives them back; one thread digests and writes them,
-and for each block that is whole syncs its files together and then commits one transaction with all
-of its rows. An error of that thread is raised by the caller's next call. At the end what was
-handed over is committed, or, of a block that is not whole, removed.
+The caller fills matrices that it is lent and gives them back; one thread digests and writes them.
+The files of a block that is whole are synced together, and then one transaction commits all of its
+rows; where the disk is behind, blocks that are whole by then share both. An error of that thread is
+raised by the caller's next call. At the end what was handed over is committed, or, of a block that
+is not whole, removed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,13 +15,15 @@ from types import TracebackType
 from typing import Self
 
 from store.buffers import Buffers
-from store.files import FileBatch
+from store.files import FileBatch, commit_unvouched
 from store.layout import ArrayFormat, LayerFormat
 from store.ledger import commit_blocks
 from store.records import BlockFacts
 from store.shards import Matrix, file_parts, fill_rest
 from store.store import Store
 
+TOGETHER = 4
+"""Blocks that share a sync and a transaction where the disk is behind; a kill loses no more."""
 Ready = Callable[[], None]
 """Waits until a matrix that something else fills, such as a graphics card, is full."""
 
@@ -54,6 +57,7 @@ class BlockStream:
         self._queue: SimpleQueue[_File | int | None] = SimpleQueue()
         self._done: SimpleQueue[int] = SimpleQueue()
         self._open: dict[int, _Block] = {}
+        self._whole: list[int] = []
         self._error: BaseException | None = None
         self._thread = Thread(target=self._work, name="negspace-writer", daemon=True)
 
@@ -109,6 +113,15 @@ class BlockStream:
                 self._error = error
             if isinstance(item, _File):
                 self._buffers.take_back(item.array, item.matrix)
+        self._end()
+
+    def _end(self) -> None:
+        """Commit what is whole, unless something went wrong, and remove the rest."""
+        try:
+            if self._whole and self._error is None:
+                self._commit()
+        except BaseException as error:
+            self._error = error
         for block in self._open.values():
             block.files.discard()
 
@@ -116,7 +129,9 @@ class BlockStream:
         if isinstance(item, _File):
             self._write(item)
         else:
-            self._commit(item)
+            self._whole.append(item)
+        if len(self._whole) == TOGETHER or (self._whole and self._queue.empty()):
+            self._commit()
 
     def _write(self, file: _File) -> None:
         if file.ready is not None:
@@ -129,12 +144,14 @@ class BlockStream:
         n_bytes = block.files.write(path, parts)
         block.facts.append(BlockFacts(file.layer, array.name, file.block, n_bytes, digests))
 
-    def _commit(self, number: int) -> None:
-        block = self._open[number]
-        block.files.commit()
-        self._vouch(block.facts)
-        del self._open[number]
-        self._done.put(number)
+    def _commit(self) -> None:
+        blocks = [self._open[number] for number in self._whole]
+        commit_unvouched([block.files for block in blocks])
+        self._vouch([facts for block in blocks for facts in block.facts])
+        for number in self._whole:
+            del self._open[number]
+            self._done.put(number)
+        self._whole.clear()
 
     def _vouch(self, facts: Sequence[BlockFacts]) -> None:
         recording = next(iter(self._layers.values())).recording_id

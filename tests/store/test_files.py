@@ -126,8 +126,8 @@ def test_rows_come_after_files_and_folders(
     write_block(made, 1, {0: block_values(made, 0, 1)})
     files = [made.file(name, 1) for name in ("preactivations", "inputs")]
     assert events == [
-        *(("sync file", file.with_name(file.name + ".partial")) for file in files),
         *(("rename", file) for file in files),
+        *(("sync file", file) for file in files),
         *(("sync folder", file.parent) for file in files),
         ("rows", Path()),
     ]

@@ -2,20 +2,22 @@
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, Thread
 
 import numpy as np
 import pytest
 
-from store import files
+from store import files, streaming
 from store.buffers import Buffers
 from store.errors import NegspaceError
 from store.files import TEMPORARY, FileBatch, write_durably
 from store.queries.recordings import committed_blocks
+from store.records import BlockFacts
 from store.shards import Matrix, fill_rest
 from store.streaming import BlockStream
-from tests.builders import Made, block_values
+from tests.builders import Made, Plan, block_values, make_recording
 
 
 def put(stream: BlockStream, made: Made, block: int, names: tuple[str, ...] = ("inputs",)) -> None:
@@ -132,6 +134,35 @@ def test_a_matrix_counts_once_what_fills_it_is_done(made: Made) -> None:
         assert stream.committed() == []
         filled.set()
     np.testing.assert_array_equal(made.arrays().inputs(np.arange(len(part))), part)
+
+
+def test_blocks_that_wait_for_the_disk_share_a_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_recording(tmp_path, Plan(n_windows=50))
+    forget(made)
+    blocks, filled = range(made.forms[0].n_blocks), Event()
+
+    def ready() -> None:
+        filled.wait(10)
+
+    vouch, shared = BlockStream._vouch, []
+
+    def count(stream: BlockStream, facts: Sequence[BlockFacts]) -> None:
+        shared.append(len(facts))
+        vouch(stream, facts)
+
+    monkeypatch.setattr(BlockStream, "_vouch", count)
+    monkeypatch.setattr(streaming, "TOGETHER", 2)
+    assert len(blocks) == 3
+    with made.writer().stream(room=3) as stream:
+        for block in blocks:
+            stream.take(0, "inputs", block, stream.lend(0, "inputs"), ready)
+            stream.commit(block)
+        filled.set()
+    assert shared == [2, 1]
+    assert stream.committed() == list(blocks)
+    assert committed_blocks(made.store.database, made.id) == {(0, "inputs", b) for b in blocks}
 
 
 def test_no_more_matrices_are_lent_than_there_is_room(made: Made) -> None:
