@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.layer_scores import LayerScores, choose_scorer, score_layer
+from analysis.recording_scores import ANALYSES, list_left, measure_recording
 from analysis.settings import AnalyzeSettings
 from store.dropping import find_undropped
 from store.jobs import Job, Progress
 from store.queries.analyses import list_analyses
 from store.queries.recordings import LayerRow, RecordingRow, list_layers
 from store.recording import Layer, Recording
-from store.scores import claim, save_layer
+from store.scores import WHOLE, claim, save_layer
 from store.store import Store
 from store.writer import ArrayWriter
 
@@ -32,10 +33,12 @@ METHODS = {
 class AnalysisPlan:
     """The layers left to analyse, of each recording, and what cannot be analysed yet or any more.
 
+    `recordings` have analyses of the whole left, or will when their layers are measured;
     `dropped` are layers measured by other METHODS whose blocks are gone (`--keep scores`).
     """
 
     layers: tuple[tuple[RecordingRow, int, int], ...]
+    recordings: tuple[RecordingRow, ...] = ()
     incomplete: tuple[tuple[RecordingRow, int], ...] = ()
     dropped: tuple[tuple[RecordingRow, int], ...] = ()
 
@@ -66,7 +69,23 @@ def plan_analysis(store: Store, recordings: Sequence[RecordingRow]) -> AnalysisP
             else:
                 places = incomplete if layer.layer in undropped else dropped
                 places.append((recording, layer.layer))
-    return AnalysisPlan(tuple(left), tuple(incomplete), tuple(dropped))
+    return AnalysisPlan(
+        tuple(left),
+        tuple(r for r in recordings if _has_whole_left(store, r, left)),
+        tuple(incomplete),
+        tuple(dropped),
+    )
+
+
+def _has_whole_left(
+    store: Store, recording: RecordingRow, left: Sequence[tuple[RecordingRow, int, int]]
+) -> bool:
+    """Say whether analyses of the whole recording are left, now or when its layers are measured."""
+    if not ANALYSES:
+        return False
+    if any(row.id == recording.id for row, _, _ in left):
+        return True
+    return bool(_finished(store, recording.id) and list_left(store, recording))
 
 
 def list_unmeasured(store: Store, recording: RecordingRow) -> list[LayerRow]:
@@ -79,7 +98,7 @@ def list_unmeasured(store: Store, recording: RecordingRow) -> list[LayerRow]:
 def _finished(store: Store, recording_id: int) -> dict[int, dict[str, int]]:
     done: dict[int, dict[str, int]] = {}
     for row in list_analyses(store.database, recording_id):
-        if row.finished_at is not None and row.analysis in METHODS:
+        if row.finished_at is not None and row.layer != WHOLE:
             done.setdefault(row.layer, {})[row.analysis] = row.method
     return done
 
@@ -99,6 +118,8 @@ def run_analysis(
         else:
             busy.append((recording, number))
             progress.advance(neurons)
+    for recording in plan.recordings:
+        measure_recording(store, recording, progress, job)
     return busy
 
 

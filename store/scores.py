@@ -17,6 +17,8 @@ from store.queries.analyses import list_analyses
 from store.records import BlockFacts
 from store.store import Store
 
+WHOLE = -1
+"""Stands for a layer where an analysis is of the whole recording."""
 Cell = str | int | float | None
 
 
@@ -66,10 +68,38 @@ def save_layer(
             if new:
                 connection.execute(insert(table), [key | _without_nan(row) for row in new])
         forget_comparisons(connection, recording_id, layer)
+        _forget_analyses(connection, recording_id, WHOLE)
         commit_blocks(connection, recording_id, blocks)
         describe_layer(connection, recording_id, layer, _without_nan(facts))
         values = {"job_id": job_id, "claimed_by": None, "finished_at": utc_now()}
         _replace_analyses(connection, recording_id, layer, methods, values)
+
+
+def save_recording(
+    store: Store,
+    recording_id: int,
+    analysis: str,
+    method: int,
+    job_id: int,
+    rows: Mapping[str, Sequence[Mapping[str, Cell]]],
+) -> None:
+    """Write what an analysis of a whole recording found: all rows of each table, or none."""
+    with store.database.write() as connection:
+        for name, new in rows.items():
+            table = t.metadata.tables[name]
+            connection.execute(delete(table).where(table.c.recording_id == recording_id))
+            if new:
+                key = {"recording_id": recording_id}
+                connection.execute(insert(table), [key | _without_nan(row) for row in new])
+        values = {"job_id": job_id, "claimed_by": None, "finished_at": utc_now()}
+        _replace_analyses(connection, recording_id, WHOLE, {analysis: method}, values)
+
+
+def _forget_analyses(connection: Connection, recording_id: int, layer: int) -> None:
+    c = t.layer_analyses.c
+    connection.execute(
+        delete(t.layer_analyses).where(c.recording_id == recording_id, c.layer == layer)
+    )
 
 
 def _replace_analyses(

@@ -31,7 +31,8 @@ metadata = MetaData(
 METRICS = (
     "mean", "std", "skewness", "kurtosis", "minimum", "maximum", "negative_fraction",
     "post_mean", "post_minimum", "post_maximum", "rounding_step",
-    "wd", "md", "md_sem", "dy_median",
+    "wd", "wd_se", "md", "md_sem", "md_stable", "md_stable_se", "dy_median", "alignment",
+    "weight_norm",
 )  # fmt: skip
 QUANTILES = ("minimum", "p05", "p25", "median", "p75", "p95", "p99", "maximum")
 
@@ -248,8 +249,22 @@ neurons = _table(
     _key("neuron"),
     _integer("n_tokens", null=True),
     *(_float(name) for name in METRICS),
+    _integer("negative_modes", null=True),
+    _float("negative_dip"),
     _text("reason", null=True),
     Index(None, "recording_id", "wd"),
+    rowid=False,
+)
+random_directions = _table(
+    "random_directions",
+    _key("recording_id", "recordings.id"),
+    _key("layer"),
+    _key("direction"),
+    _integer("n_tokens", null=True),
+    *(_float(name) for name in METRICS),
+    _integer("negative_modes", null=True),
+    _float("negative_dip"),
+    _text("reason", null=True),
     rowid=False,
 )
 layer_summaries = _table(
@@ -290,6 +305,84 @@ top_pairs = _table(
     _float("post_2"),
     _float("survival"),
     _float("oi", null=False),
+    rowid=False,
+)
+neuron_md = _table(
+    "neuron_md",
+    _key("recording_id", "recordings.id"),
+    _key("layer"),
+    _key("neuron"),
+    _key("pair_set_id", "pair_sets.id"),
+    _float("md"),
+    _float("md_sem"),
+    _float("dy_median"),
+    rowid=False,
+)
+layer_profiles = _table(
+    "layer_profiles",
+    _key("recording_id", "recordings.id"),
+    _key("pair_set_id", "pair_sets.id"),
+    _text("variant", key=True),
+    _key("source_layer"),
+    _key("layer"),
+    *(
+        _float(name)
+        for name in (
+            "oi_z",
+            "oi_z_sem",
+            "oi_z_relative",
+            "oi_z_relative_sem",
+            "distance_z",
+            "distance_z_sem",
+            "low",
+            "high",
+        )
+    ),
+    _integer("n_pairs"),
+    rowid=False,
+)
+weight_changes = _table(
+    "weight_changes",
+    _key("from_checkpoint_id", "checkpoints.id"),
+    _key("to_checkpoint_id", "checkpoints.id"),
+    _text("projection", key=True),
+    _key("layer"),
+    _key("neuron"),
+    *(_float(name) for name in ("l2", "l2_relative", "norm_change", "cosine")),
+    rowid=False,
+)
+pair_kinds = _table(
+    "pair_kinds",
+    _key("recording_id", "recordings.id"),
+    _key("layer"),
+    _key("pair_set_id", "pair_sets.id"),
+    _key("neuron"),
+    _text("family", key=True),
+    _text("kind", key=True),
+    *(
+        _float(name)
+        for name in (
+            "share",
+            "low",
+            "high",
+            "base_all",
+            "base_matched",
+            "base_random",
+        )
+    ),
+    _integer("n"),
+    _integer("n_distinct"),
+    rowid=False,
+)
+metric_correlations = _table(
+    "metric_correlations",
+    _key("recording_id", "recordings.id"),
+    _key("layer"),
+    _text("metric_1", key=True),
+    _text("metric_2", key=True),
+    _float("spearman"),
+    _float("pearson"),
+    _integer("n"),
     rowid=False,
 )
 recording_comparisons = _table(

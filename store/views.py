@@ -11,15 +11,20 @@ _JOINS = """JOIN checkpoints c ON coalesce(c.same_as, c.id) = r.checkpoint_id
 JOIN models m ON m.id = c.model_id
 JOIN token_streams s ON s.id = r.stream_id
 JOIN corpora k ON k.id = s.corpus_id"""
+_RANDOM = """LEFT JOIN layer_summaries {y} ON {y}.recording_id = n.recording_id
+  AND {y}.layer = n.layer AND {y}.population = 'random' AND {y}.metric = '{metric}'"""
 
 VIEWS: dict[str, str] = {
     "neuron_metrics": f"""
 SELECT {_NAMES}, n.layer, n.neuron, n.n_tokens, n.mean, n.std, n.skewness, n.kurtosis, n.minimum,
        n.maximum, n.negative_fraction, n.post_mean, n.post_minimum, n.post_maximum,
-       n.rounding_step, n.wd, n.md, n.md_sem, n.dy_median, n.reason,
-       0.8332 / sqrt(n.n_tokens) AS wd_floor
+       n.rounding_step, n.wd, n.wd_se, n.md, n.md_sem, n.md_stable, n.md_stable_se, n.dy_median,
+       n.alignment, n.weight_norm, n.negative_modes, n.negative_dip, n.reason,
+       0.8332 / sqrt(n.n_tokens) AS wd_floor, yw.p99 AS wd_random_p99, ym.p99 AS md_random_p99
 FROM neurons n JOIN recordings r ON r.id = n.recording_id
-{_JOINS}""",
+{_JOINS}
+{_RANDOM.format(y="yw", metric="wd")}
+{_RANDOM.format(y="ym", metric="md")}""",
     "token_pairs": f"""
 SELECT {_NAMES}, p.layer, p.neuron, p.neuron_rank, p.pair_rank, p.source,
        v1.text AS token_1, v2.text AS token_2, w1.text AS next_1, w2.text AS next_2,

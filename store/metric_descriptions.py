@@ -1,0 +1,27 @@
+"""What every metric of a neuron means: the columns that neurons and random directions share."""
+
+METRICS = {
+    "n_tokens": "eligible positions that the numbers are taken over",
+    "mean": "mean pre-activation",
+    "std": "standard deviation of the pre-activation (ddof 0)",
+    "skewness": "skewness g1; NULL without variance",
+    "kurtosis": "excess kurtosis g2; NULL without variance",
+    "minimum": "lowest pre-activation",
+    "maximum": "highest pre-activation",
+    "negative_fraction": "share of positions with a pre-activation below 0",
+    "post_mean": "mean of the activation's output, from the stored pre-activations",
+    "post_minimum": "lowest output of the activation",
+    "post_maximum": "highest output of the activation",
+    "rounding_step": "spacing of the stored numbers at the mean |y|, in standard deviations",
+    "wd": "exact 1-Wasserstein distance of the standardised outputs to the standard normal",
+    "wd_se": "standard error of wd, jackknife over windows; for the neurons of highest wd only",
+    "md": "mapping difficulty: mean OI ratio over the recording's own pair set",
+    "md_sem": "standard error of md over the pairs (ddof 1)",
+    "md_stable": "mean MD over 20 re-matchings of the positions of the pair set",
+    "md_stable_se": "standard error of md_stable over the re-matchings (ddof 1)",
+    "dy_median": "median output distance of the pairs, the normaliser of the OI ratio",
+    "alignment": "median of output distance / (weight_norm x input distance), in [0, 1]",
+    "weight_norm": "Euclidean length of the neuron's weight row",
+    "negative_modes": "modes of the outputs below 0, of a tenth of the highest or more",
+    "negative_dip": "Hartigan's dip of the outputs below 0; NULL under 20 values",
+}
