@@ -142,7 +142,7 @@ def test_a_migration_that_fails_changes_nothing(
 def test_promised_tables_have_their_keys_and_columns(store: Store, table: str) -> None:
     key, _, columns = CONTRACT[table].partition(":")
     info = read(store, f"PRAGMA table_info({table})")
-    assert sorted(row[1] for row in info) == sorted(key.split() + columns.split())
+    assert sorted(str(row[1]) for row in info) == sorted(key.split() + columns.split())
     ordered = sorted((row for row in info if row[5]), key=lambda row: str(row[5]))
     assert [row[1] for row in ordered] == key.split()
 
