@@ -57,9 +57,9 @@ def results(store: Store) -> tuple[dict[str, list[dict[str, Cell]]], dict[str, b
 
 
 def analyses(store: Store) -> dict[Cell, dict[Cell, tuple[Cell, bool]]]:
-    """By layer and analysis: the version, and whether it is finished and free."""
+    """Of layers, by layer and analysis: the version, and whether it is finished and free."""
     found: dict[Cell, dict[Cell, tuple[Cell, bool]]] = {}
-    for row in read_rows(store.folder, "SELECT * FROM layer_analyses"):
+    for row in read_rows(store.folder, "SELECT * FROM layer_analyses WHERE layer >= 0"):
         free = row["finished_at"] is not None and row["claimed_by"] is None
         found.setdefault(row["layer"], {})[row["analysis"]] = (row["method"], free)
     return found
