@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis import layer_scores, run
+from analysis import errors, layer_scores, run
 from analysis.layer_scores import LayerScores, score_layer
-from analysis.run import METHODS, plan_analysis, run_analysis
+from analysis.run import ERRORS_ALL, METHODS, plan_analysis, run_analysis
 from analysis.settings import AnalyzeSettings
 from ingest import devices
 from ingest.settings import IngestSettings
@@ -246,6 +246,49 @@ def test_a_new_analysis_is_done_for_old_layers(
     monkeypatch.setitem(METHODS, "modes", 1)
     analyse(store)
     assert scored == [0, 1, 2] * 2
+
+
+ALL = AnalyzeSettings(errors="all", threads=2)
+WITH_ERROR = "SELECT recording_id, layer, neuron, wd, wd_se FROM neurons WHERE wd_se IS NOT NULL"
+
+
+def count_errors(store: Store) -> list[tuple[Cell, ...]]:
+    """How many neurons of each layer have an error of WD, and how many have none."""
+    counts = "count(wd_se), count(*) - count(wd_se)"
+    statement = f"SELECT {counts} FROM neurons GROUP BY recording_id, layer"
+    return [tuple(row.values()) for row in read_rows(store.folder, statement)]
+
+
+def test_errors_of_all_neurons_are_added_to_layers_that_have_them_of_the_highest(
+    scored: list[int],
+    store: Store,
+    models: dict[str, Path],
+    text: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(errors, "MOST_NEURONS", 7)
+    ingest(store.folder, models["gpt2"], text, replace(BASE, layers=("1",), keep="inputs"))
+    analyse(store)
+    assert count_errors(store) == [(7, 33)] * 4
+    highest = read_rows(store.folder, WITH_ERROR)
+    analyse(store, settings=ALL)
+    assert count_errors(store) == [(40, 0)] * 4
+    assert all(row in read_rows(store.folder, WITH_ERROR) for row in highest)
+    assert analyses(store) == dict.fromkeys(range(3), DONE | {ERRORS_ALL: (1, True)})
+    assert len(scored) == 8
+    for again in (ALL, AnalyzeSettings()):
+        assert analyse(store, settings=again) == []
+    assert len(scored) == 8
+    monkeypatch.setitem(METHODS, "wd", METHODS["wd"] + 1)
+    analyse(store)
+    assert count_errors(store) == [(40, 0)] * 4
+
+
+def test_few_windows_have_no_error(store: Store, models: dict[str, Path], text: Path) -> None:
+    few = replace(BASE, windows=7, pairs=20, layers=("1",))
+    ingest(store.folder, models["gpt_neox"], text, few)
+    analyse(store, settings=ALL)
+    assert count_errors(store)[-1] == (0, 40)
 
 
 def test_a_layer_claimed_by_a_living_job_is_left_out_and_reported(
