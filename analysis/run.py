@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from analysis.layer_scores import LayerScores, choose_scorer, score_layer
 from analysis.recording_scores import ANALYSES, list_left, measure_recording
 from analysis.settings import AnalyzeSettings
+from analysis.weight_changes import NO_CHANGES, ChangesPlan, plan_changes, run_changes
 from store.dropping import find_undropped
 from store.jobs import Job, Progress
 from store.queries.analyses import list_analyses
+from store.queries.dynamics import Step
 from store.queries.recordings import LayerRow, RecordingRow, list_layers
 from store.recording import Layer, Recording
 from store.scores import WHOLE, claim, save_layer
@@ -33,14 +35,26 @@ METHODS = {
 class AnalysisPlan:
     """The layers left to analyse, of each recording, and what cannot be analysed yet or any more.
 
-    `recordings` have analyses of the whole left, or will when their layers are measured;
-    `dropped` are layers measured by other METHODS whose blocks are gone (`--keep scores`).
+    `recordings` have analyses of the whole left, or will when their layers are measured; `weights`
+    are the changes between checkpoints left to measure; `dropped` are layers measured by other
+    METHODS whose blocks are gone (`--keep scores`).
     """
 
     layers: tuple[tuple[RecordingRow, int, int], ...]
     recordings: tuple[RecordingRow, ...] = ()
+    weights: ChangesPlan = NO_CHANGES
     incomplete: tuple[tuple[RecordingRow, int], ...] = ()
     dropped: tuple[tuple[RecordingRow, int], ...] = ()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything is left to do."""
+        return bool(self.layers or self.recordings or self.weights.changes or self.weights.stale)
+
+    @property
+    def n_units(self) -> int:
+        """Units of progress: neurons, whole recordings, and layers whose weights changed."""
+        return self.n_neurons + len(self.recordings) + len(self.weights.changes)
 
     @property
     def n_neurons(self) -> int:
@@ -72,6 +86,7 @@ def plan_analysis(store: Store, recordings: Sequence[RecordingRow]) -> AnalysisP
     return AnalysisPlan(
         tuple(left),
         tuple(r for r in recordings if _has_whole_left(store, r, left)),
+        plan_changes(store, {recording.model for recording in recordings}),
         tuple(incomplete),
         tuple(dropped),
     )
@@ -107,7 +122,7 @@ def run_analysis(
     store: Store, plan: AnalysisPlan, settings: AnalyzeSettings, job: Job
 ) -> list[tuple[RecordingRow, int]]:
     """Analyse what the plan says is left; returns the layers that another job is at work on."""
-    progress, busy = Progress(job, plan.n_neurons), []
+    progress, busy = Progress(job, plan.n_units), []
     scorer = choose_scorer(settings.device)
     for recording, number, neurons in plan.layers:
         if claim(store, recording.id, number, METHODS, job.id):
@@ -120,7 +135,17 @@ def run_analysis(
             progress.advance(neurons)
     for recording in plan.recordings:
         measure_recording(store, recording, progress, job)
+        progress.advance(1)
+    _measure_changes(store, plan.weights, progress)
     return busy
+
+
+def _measure_changes(store: Store, plan: ChangesPlan, progress: Progress) -> None:
+    def report(first: Step, second: Step) -> None:
+        progress.label = f"{first.model}: weights from {first.revision} to {second.revision}"
+        progress.advance(1)
+
+    run_changes(store, plan, report)
 
 
 def _save(store: Store, layer: Layer, scores: LayerScores, job: Job) -> None:
