@@ -1,6 +1,7 @@
 """A neuron's card as text: lines of at most a given width, 80 at least."""
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from rich.cells import cell_len, set_cell_size
 
@@ -21,7 +22,7 @@ def render_card(card: Card, width: int, *, everything: bool) -> str:
     """Return the card; `everything` shows all 20 extremes of each side instead of 5."""
     width = max(width, 80)
     parts = [
-        _head(card),
+        _head(card, width),
         _metrics(card),
         _outputs(card),
         _posts(card),
@@ -29,21 +30,23 @@ def render_card(card: Card, width: int, *, everything: bool) -> str:
         _extremes("Lowest outputs", card.lowest, width, everything=everything),
         _extremes("Highest outputs", card.highest, width, everything=everything),
         _checkpoints(card),
-        _writes(card.writes),
+        _writes(card.writes, width),
     ]
     return "\n\n".join("\n".join(line.rstrip() for line in part) for part in parts if part)
 
 
-def _head(card: Card) -> list[str]:
+def _head(card: Card, width: int) -> list[str]:
     branch = "" if card.projection == "gate" else f" ({printable(card.projection)})"
+    compared = (
+        f"below: share of {card.n_random:,} random directions under it"
+        if card.n_random
+        else "no random directions measured"
+    )
     lines = [
         f"Neuron {card.name} of {printable(card.recording)}{branch}",
-        f"{card.n_tokens:,} tokens, {card.n_pairs:,} pairs; below: share of "
-        f"{card.n_random:,} random directions of the layer with less"
-        if card.n_random
-        else f"{card.n_tokens:,} tokens, {card.n_pairs:,} pairs; no random directions measured",
+        f"{card.n_tokens:,} tokens, {card.n_pairs:,} pairs; {compared}",
     ]
-    return [*lines, f"Undefined: {printable(card.reason)}"] if card.reason else lines
+    return [*lines, *wrap(f"Undefined: {printable(card.reason)}", width)] if card.reason else lines
 
 
 def _metrics(card: Card) -> list[str]:
@@ -77,9 +80,9 @@ def _posts(card: Card) -> list[str]:
     bars = draw_posts(card, COLUMNS)
     if bars is None:
         return []
-    shares = zip(("below 0", "at 0", "above 0"), share_posts(card), strict=True)
+    shares = zip(("below", "at", "above 0"), share_posts(card), strict=True)
     told = ", ".join(f"{100 * share:.1f}% {side}" for side, share in shares)
-    return [f"Activations h: {told}; each side of 0 has a scale of its own", *_bars(bars)]
+    return [f"Activations h, a scale each side of 0: {told}", *_bars(bars)]
 
 
 def _bars(bars: Bars) -> Iterator[str]:
@@ -178,9 +181,9 @@ def _checkpoints(card: Card) -> list[str]:
     return lines
 
 
-def _writes(writes: Writes) -> list[str]:
+def _writes(writes: Writes, width: int) -> list[str]:
     if writes.reason is not None:
-        return [f"What it writes is not known: {printable(writes.reason)}."]
+        return wrap(f"What it writes is not known: {printable(writes.reason)}.", width)
     lines = ["What it writes: logits that one unit of it adds, no norm applied"]
     lines.append(f"  {'raised most':<36}lowered most")
     for high, low in zip(writes.raises, writes.lowers, strict=True):

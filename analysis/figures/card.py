@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 INK, GREY, MARK = "#1f4e79", "#b0b0b0", "#d55e00"
 INCHES, DPI = (11.0, 8.5), 150
 SMALL, NORMAL = 8.5, 10.0
+WRITTEN = 4
+"""Tokens shown of each side of what the neuron writes."""
 
 
 def draw_card(recording: Recording, card: Card, path: Path) -> None:
@@ -46,8 +48,9 @@ def _write_metrics(axes: "Axes", card: Card) -> None:
     if card.n_random:
         lines.append(f"%: of {card.n_random:,} random directions below")
     lines += ["", *(_metric(metric) for metric in card.metrics)]
+    lines += _writes(card)
     axes.text(
-        0.0, 1.0, "\n".join(lines), va="top", family="monospace", fontsize=SMALL,
+        0.0, 1.0, _plain("\n".join(lines)), va="top", family="monospace", fontsize=SMALL,
         linespacing=1.45, transform=axes.transAxes,
     )  # fmt: skip
 
@@ -57,6 +60,16 @@ def _metric(metric: Metric) -> str:
     error = "" if metric.error is None else f" ±{metric.error:.2g}"
     below = "" if metric.below is None else f" {100 * metric.below:.1f}%"
     return f"{metric.name:<17} {value:>9}{error}{below}"
+
+
+def _writes(card: Card) -> list[str]:
+    both = zip(card.writes.raises[:WRITTEN], card.writes.lowers, strict=False)
+    rows = [f"{_token(high.token):<17} {_token(low.token)}" for high, low in both]
+    return ["", f"{'raises most':<17} lowers most", *rows] if rows else []
+
+
+def _token(text: str) -> str:
+    return f"[{_short(text)}]"
 
 
 def _draw_outputs(axes: "Axes", card: Card) -> None:
@@ -100,7 +113,7 @@ def _draw_posts(axes: "Axes", card: Card) -> None:
 def _draw_scatter(axes: "Axes", recording: Recording, card: Card) -> None:
     found = read_scatter(recording.layer(card.layer), card)
     rest = ~found.top
-    axes.scatter(found.x[rest], found.y[rest], s=8, color=GREY, label="sampled pairs")
+    axes.scatter(found.x[rest], found.y[rest], s=8, color=GREY, label="pairs")
     axes.scatter(
         found.x[found.top], found.y[found.top], s=26, color=MARK, marker="^", label="top pairs"
     )
@@ -114,7 +127,10 @@ def _draw_scatter(axes: "Axes", recording: Recording, card: Card) -> None:
     axes.set_ylim(bottom=0.0)
     axes.set_xlabel("input distance / largest")
     axes.set_ylabel("output distance / median")
-    axes.legend(fontsize=7.5, loc="upper left", framealpha=0.8)
+    axes.legend(
+        fontsize=7.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False,
+        handletextpad=0.3, columnspacing=1.0, borderpad=0.0,
+    )  # fmt: skip
 
 
 def _write_pairs(axes: "Axes", card: Card) -> None:
@@ -125,7 +141,7 @@ def _write_pairs(axes: "Axes", card: Card) -> None:
     rows = [_row(found) for found in card.pairs]
     table = axes.table(
         cellText=rows,
-        colLabels=["oi", "token 1 [next]", "token 2 [next]", "y 1", "y 2", "input distance"],
+        colLabels=["oi", "[token 1] [next]", "[token 2] [next]", "y 1", "y 2", "input distance"],
         colWidths=[0.09, 0.28, 0.28, 0.1, 0.1, 0.15],
         cellLoc="left",
         colLoc="left",
@@ -140,7 +156,7 @@ def _write_pairs(axes: "Axes", card: Card) -> None:
 def _row(found: CardPair) -> list[str]:
     pair = found.pair
     tokens = [
-        _plain(f"{_short(context.token)}  [{_short(context.next_token or '')}]")
+        _plain(f"{_token(context.token)}  {_token(context.next_token or '')}")
         for context in (found.first, found.second)
     ]
     distance, outputs = f"{pair.input_distance:.4g}", (pair.output_1, pair.output_2)
@@ -148,4 +164,4 @@ def _row(found: CardPair) -> list[str]:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 16 else f"{text[:15]}…"
+    return text if len(text) <= 14 else f"{text[:13]}…"
