@@ -21,7 +21,6 @@ from store.queries.cards import (
 )
 from store.recording import Layer
 from store.shards import Matrix
-from store.writer import ArrayWriter
 
 BLOCK_BYTES = 48 * 2**20
 """What the logits of a block of tokens may take; three such arrays are in memory at a time."""
@@ -113,6 +112,8 @@ def _highest(scores: Singles) -> npt.NDArray[np.intp]:
 
 
 def _keep(layer: Layer, written: Written) -> None:
+    from store.writer import ArrayWriter  # SQLAlchemy takes long to load
+
     recording, form = layer.recording, layer.arrays.format
     writer = ArrayWriter(recording.store, recording.name, MappingProxyType({form.layer: form}))
     arrays: dict[str, Matrix] = {TOKENS: written.tokens, LOGITS: written.logits}
