@@ -205,8 +205,7 @@ def check_pairs(found: Found) -> None:
 
 
 def check_summaries(found: Found) -> None:
-    neurons: list[Row] = list(found.neurons.values())
-    check_population(found, "neurons", neurons)
+    check_population(found, "neurons", found.layer.rows("neurons", "neuron"))
     check_population(found, "random", found.layer.rows("random_directions", "direction"))
 
 
@@ -253,7 +252,7 @@ def test_random_directions_are_scored_as_neurons(name: str, layer: int, found: F
     pairs, (relative, absolute) = pairs_of(plain), PLAIN[stored.dtype]
     assert len(rows) == 512
     for number in range(0, 512, SPARSE):
-        wanted, row = neuron_row(plain, number, pairs), rows[number]
+        wanted, row = neuron_row(plain, number, pairs, has_error=False), rows[number]
         numbers = {column: value for column, value in wanted.items() if column != "neuron"}
         assert {c for c in numbers if row[c] is None} == {c for c in numbers if wanted[c] is None}
         known = {column: value for column, value in numbers.items() if value is not None}

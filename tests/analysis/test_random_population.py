@@ -48,7 +48,6 @@ def test_directions_in_several_groups_are_the_same(
     other = open_store(shutil.copytree(recorded, tmp_path / "other"))
     monkeypatch.setattr(random_population, "GROUP_BYTES", 192 * 2250 * 2)
     sizes: list[int] = []
-    project = random_population.project
 
     def watched(
         inputs: npt.NDArray[np.float32], directions: npt.NDArray[np.float64], dtype: str
