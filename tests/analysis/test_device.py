@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import device
@@ -64,6 +64,7 @@ def test_only_chosen_positions_count(place: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", SHORT)
 @given(data=st.data())
+@settings(deadline=None)
 def test_any_row_scores_as_on_the_processor(dtype: str, data: st.DataObject) -> None:
     row = data.draw(rows(dtype))[None, :]
     found = score_on(torch.device("cpu"), GB, row, dtype, "relu")

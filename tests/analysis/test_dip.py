@@ -57,6 +57,7 @@ def test_longer_lists_match_the_definition(seed: int) -> None:
 
 
 @given(st.lists(st.integers(-20, 20), min_size=1, max_size=40))
+@settings(deadline=None)
 def test_counts_zeros_and_ties_are_one_list(values: list[int]) -> None:
     distinct = np.arange(-20.0, 21.0)
     counts = np.array([values.count(int(v)) for v in distinct], np.int64)
@@ -64,6 +65,7 @@ def test_counts_zeros_and_ties_are_one_list(values: list[int]) -> None:
 
 
 @given(st.lists(st.integers(-20, 20), min_size=2, max_size=40))
+@settings(deadline=None)
 def test_turning_and_scaling_change_nothing(values: list[int]) -> None:
     turned = [-0.25 * v for v in values]
     assert dip_of(turned) == pytest.approx(dip_of(values), rel=1e-12)

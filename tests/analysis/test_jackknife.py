@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import choose_neurons
@@ -29,6 +29,7 @@ def test_errors_match_the_loops(dtype: str, n_windows: int) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(data=st.data())
+@settings(deadline=None)
 def test_any_row_matches_the_loops(dtype: str, data: st.DataObject) -> None:
     row = data.draw(rows(dtype, least=16))
     row = row[: row.size // 8 * 8]
