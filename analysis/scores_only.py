@@ -13,6 +13,7 @@ from pathlib import Path
 
 from analysis.directions import N_DIRECTIONS
 from analysis.layer_scores import SCORE_ARRAYS
+from analysis.recording_scores import measure_recording
 from analysis.run import AnalysisPlan, list_unmeasured, run_analysis
 from analysis.settings import AnalyzeSettings
 from ingest.estimate import MARGIN
@@ -24,7 +25,7 @@ from store.dropping import drop_blocks, find_undropped
 from store.errors import BusyError, InputError
 from store.jobs import Job, Progress
 from store.layout import DTYPES, PAIR_ARRAYS
-from store.queries.recordings import RecordingRow
+from store.queries.recordings import RecordingRow, list_recordings
 from store.shards import file_bytes
 from store.store import Store
 
@@ -149,9 +150,14 @@ def run_scored_ingest(
 ) -> list[str]:
     """Record, measure and drop what the plan says is missing; returns the recordings' names.
 
-    `note` is told what the user should know about the weights.
+    Analyses of whole recordings come last. `note` is told what the user should know about the
+    weights.
     """
-    return run_ingest(store, plan.ingest, job, note, _Groups(store, plan.room, settings))
+    names = run_ingest(store, plan.ingest, job, note, _Groups(store, plan.room, settings))
+    for row in list_recordings(store.database):
+        if row.name in names:
+            measure_recording(store, row, Progress(_Unheard(job), 0), job)
+    return names
 
 
 @dataclass(frozen=True)
