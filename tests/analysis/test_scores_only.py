@@ -103,7 +103,8 @@ def without_blocks(
     """
     files, tables = content(store)
     tables["layer_analyses"] = [r for r in tables["layer_analyses"] if r["layer"] != WHOLE]
-    del tables["pair_kinds"]
+    for name in ("layer_profiles", "pair_kinds"):
+        del tables[name]
     tables["blocks"] = [r for r in tables["blocks"] if r["array_name"] not in BLOCK_ARRAYS]
     for row in tables["layer_analyses"]:
         assert row.pop("finished_at") is not None
