@@ -18,7 +18,6 @@ from analysis.metrics.formats import Floats
 N_NEURONS, N_PAIRS = 10, 10
 BOOTSTRAP_DRAWS = 2000
 Indices = npt.NDArray[np.int64]
-Singles = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from analysis import random_population
-from analysis.directions import draw_directions
+from analysis.directions import draw_directions, project
 from ingest.settings import IngestSettings
 from store.errors import SelfCheckError
 from store.queries.random_directions import read_random

@@ -130,6 +130,7 @@ def test_status_verify_and_gc(store: Path) -> None:
 def test_analyze_has_nothing_left_until_methods_change(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert call("analyze", "--store", store).code == 0  # what is of the whole recording
     done = call("analyze", "--store", store)
     assert (done.code, done.err) == (0, "0 layers, 0 neurons left to analyse.\n")
     before = ask(store, "SELECT * FROM layer_analyses WHERE recording_id = 1")
