@@ -2,7 +2,8 @@
 
 One pass over the layer's pre-activations, 64 neurons at a time on each thread, which reads them
 itself; where they are computed from the inputs, many are computed together and shared out. MD and
-the top pairs come from the pair rows alone. Reads the store, computes, returns; writes nothing.
+the top pairs come from the pair rows alone. Random directions are scored as the neurons are. Reads
+the store, computes, returns; writes nothing.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,11 +14,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from analysis.directions import N_DIRECTIONS
 from analysis.metrics.activations import is_known
 from analysis.metrics.formats import Stored
 from analysis.metrics.neurons import NeuronScores, Scorer, join, score_neurons
 from analysis.metrics.summaries import summarise
+from analysis.pair_measures import PAIR_COLUMNS, PairMeasures, explain_pairs, read_pair_inputs
 from analysis.pair_scores import score_pairs
+from analysis.random_population import Projection, RandomPopulation, score_directions
 from store.arrays import LayerArrays
 from store.engine import map_items
 from store.layout import ROWS
@@ -30,8 +34,9 @@ SCORE_COLUMNS = (
     "mean", "std", "skewness", "kurtosis", "minimum", "maximum", "negative_fraction",
     "post_mean", "post_minimum", "post_maximum", "rounding_step", "wd",
 )  # fmt: skip
-PAIR_COLUMNS = ("md", "md_sem", "dy_median")
 SCORE_ARRAYS = ("histogram", "post_histogram", "extreme_positions", "extreme_values")
+
+Columns = dict[str, npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -55,21 +60,31 @@ def choose_scorer(device: str) -> Scorer:
 def score_layer(
     layer: Layer, scorer: Scorer, threads: int | None, advance: Callable[[int], None]
 ) -> LayerScores:
-    """Score every neuron of a layer (METHODS 3 to 5); `advance` is told how many are done."""
+    """Score every neuron of a layer and its random directions (METHODS 3 to 5, 11).
+
+    `advance` is told how many neurons are done.
+    """
     recording = layer.recording.row
     activation = recording.neuron_activation
     known = activation if activation is not None and is_known(activation) else None
     scores = _score_groups(layer, known, scorer, threads, advance)
     pairs = read_pairs(layer.recording.store.database, recording.pair_set_id)
-    found = score_pairs(layer, pairs, known)
-    columns = {name: getattr(scores, name) for name in SCORE_COLUMNS}
-    columns |= {name: getattr(found.md, name) for name in PAIR_COLUMNS}
+    inputs = read_pair_inputs(layer)
+    found = score_pairs(layer, pairs, inputs, known, threads)
+    positions = eligible_positions(layer)
+    chosen = np.arange(recording.n_tokens) if positions is None else positions
+    random = score_directions(Projection(layer, chosen), pairs, inputs, scorer, known, threads)
+    columns, nulls = _gather(scores, found.measures), _gather_random(random)
     no_post = _explain_no_post(activation, known)
     return LayerScores(
         facts=found.facts,
         rows={
-            "neurons": _neuron_rows(scores.n_tokens, columns, no_post),
-            "layer_summaries": _summary_rows(columns),
+            "neurons": _rows("neuron", scores.n_tokens, columns, no_post),
+            "random_directions": _rows("direction", scores.n_tokens, nulls, no_post, random.reason),
+            "layer_summaries": [
+                *_summary_rows("neurons", columns),
+                *_summary_rows("random", nulls),
+            ],
             "pair_distances": found.distances,
             "top_pairs": found.top,
         },
@@ -134,15 +149,27 @@ def eligible_positions(layer: Layer) -> npt.NDArray[np.int64] | None:
     return positions[positions % row.window_length >= row.skip_first]
 
 
-def _neuron_rows(
-    n_tokens: int, columns: dict[str, npt.NDArray[np.float64]], no_post: str
+def _gather(scores: NeuronScores, measures: PairMeasures) -> Columns:
+    columns = {name: getattr(scores, name) for name in SCORE_COLUMNS}
+    return columns | {name: getattr(measures, name) for name in PAIR_COLUMNS}
+
+
+def _gather_random(random: RandomPopulation) -> Columns:
+    if random.found is None:
+        unknown = np.full(N_DIRECTIONS, np.nan)
+        return dict.fromkeys((*SCORE_COLUMNS, *PAIR_COLUMNS), unknown)
+    return _gather(*random.found)
+
+
+def _rows(
+    key: str, n_tokens: int, columns: Columns, no_post: str, no_scores: str = ""
 ) -> list[dict[str, Cell]]:
     names, table = list(columns), np.stack(list(columns.values()), axis=1).tolist()
     rows = []
-    for neuron, values in enumerate(table):
+    for number, values in enumerate(table):
         row: dict[str, Cell] = dict(zip(names, values, strict=True))
-        reason = _explain(row, no_post)
-        rows.append({"neuron": neuron, "n_tokens": n_tokens, **row, "reason": reason})
+        reason = no_scores or _explain(row, no_post)
+        rows.append({key: number, "n_tokens": n_tokens, **row, "reason": reason})
     return rows
 
 
@@ -153,12 +180,7 @@ def _explain(row: dict[str, Cell], no_post: str) -> str | None:
         reasons.append("no variance: skewness, kurtosis, rounding_step and wd are undefined")
     if no_post:
         reasons.append(no_post)
-    if row["md"] != row["md"]:
-        reasons.append(
-            "the median output distance of the pairs is 0: md is undefined"
-            if row["dy_median"] == 0
-            else "fewer than two pairs have different inputs: md is undefined"
-        )
+    reasons += explain_pairs(row)
     return "; ".join(reasons) or None
 
 
@@ -168,8 +190,8 @@ def _explain_no_post(activation: str | None, known: str | None) -> str:
     return "" if known else f"the activation {activation!r} is not known: post_* are undefined"
 
 
-def _summary_rows(columns: dict[str, npt.NDArray[np.float64]]) -> list[dict[str, Cell]]:
+def _summary_rows(population: str, columns: Columns) -> list[dict[str, Cell]]:
     return [
-        {"population": "neurons", "metric": name, **asdict(summarise(values))}
+        {"population": population, "metric": name, **asdict(summarise(values))}
         for name, values in columns.items()
     ]

@@ -24,6 +24,9 @@ METHODS = {
     "histograms": 1,
     "extremes": 1,
     "pairs": 1,
+    "stability": 1,
+    "alignment": 1,
+    "random": 1,
     "summaries": 1,
 }
 """Version of each analysis of a layer; a changed definition raises it, and `analyze` redoes it."""
