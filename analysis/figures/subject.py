@@ -99,7 +99,7 @@ def choose_recordings(store: Store, names: tuple[str, ...]) -> tuple[FigureRecor
     rows = list_figure_recordings(store.database)
     if not rows:
         raise NotFoundError(
-            f"The store at {store.folder} has no recording; `negspace ingest` makes one."
+            f"The store at {store.folder} has no recording yet; `negspace ingest` makes one."
         )
     if names:
         ids = [find_recording(store.database, name).id for name in names]
