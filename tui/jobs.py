@@ -102,7 +102,7 @@ def analyse(
     settings = settings or AnalyzeSettings()
     store = context.open() if dry_run else context.open_for_writing()
     rows = [find_recording(store.database, name) for name in names]
-    plan = plan_analysis(store, rows or list_recordings(store.database))
+    plan = plan_analysis(store, rows or list_recordings(store.database), settings.errors)
     show_analysis(context, plan, dry_run=dry_run)
     if dry_run or not plan.has_work:
         return

@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "Train two small models, record and measure them; needs no network.",
     "sql": "Ask the store in SQL, read-only.",
     "figures": "Draw the figures of the paper, each with its numbers.",
+    "neuron": "Show one neuron: metrics, histograms, pairs, extremes, what it writes.",
     "compare": "Compare the same neurons in two recordings.",
     "status": "List models, recordings, their size and state, and jobs.",
     "verify": "Check the arrays against the ledger.",
