@@ -36,12 +36,12 @@ class _Profile:
         return sorted({row.source_layer for row in self.rows})
 
     def matrix(self, variant: str) -> Floats:
-        """Return oi_z_relative (sources, layers); NaN where there is none."""
+        """Return oi_z (sources, layers); NaN where there is none."""
         places = {layer: i for i, layer in enumerate(self.layers())}
         found = np.full((len(places), len(places)), np.nan)
         for row in self.of(variant):
-            if row.layer in places and row.oi_z_relative is not None:
-                found[places[row.source_layer], places[row.layer]] = row.oi_z_relative
+            if row.layer in places and row.oi_z is not None:
+                found[places[row.source_layer], places[row.layer]] = row.oi_z
         return found
 
     def of(self, variant: str) -> list[ProfileRow]:
@@ -61,11 +61,11 @@ def draw_profile(subject: Subject) -> Drawn:
     """Draw 2a: the OI z-score of every source layer's top pairs in every layer."""
     profile = _read(subject)
     caption = (
-        "Top: mean OI z-score of the top pairs of each source layer, relative to that in the "
-        "source layer itself; paper: chosen and measured by the same neurons; split: chosen on one "
-        "half of the pairs, measured on the other by neurons that did not choose. Below: the "
-        "z-scores of some sources (dotted line); grey: 95 % of draws of random directions, whose "
-        "own top pairs peak, too. Bars: standard error over bootstrap draws. "
+        "Top: mean OI z-score of the top pairs of each source layer in every layer; paper: chosen "
+        "and measured by the same neurons; split: chosen on one half of the pairs, measured on the "
+        "other by neurons that did not choose. Below: the same of some sources (dotted line); "
+        "grey: 95 % of draws of random directions, whose own top pairs peak, too. Bars: standard "
+        "error over bootstrap draws. "
         f"{_describe(subject, profile)}"
     )
     sources = _choose_sources(profile.layers())
@@ -85,8 +85,8 @@ def draw_distances(subject: Subject) -> Drawn:
     profile = _read(subject)
     caption = (
         "Mean z-score of the input distance of each layer's top pairs in that layer: below 0 they "
-        "are nearer than the average pair. Grey: the mean for random directions, whose top pairs "
-        "are near, too, because OI divides by the distance. Bars: standard error over bootstrap "
+        "are nearer than the average pair. Grey: the mean for the top pairs of random directions. "
+        "Bars: standard error over bootstrap "
         f"draws. {_describe(subject, profile)}"
     )
     figure = make_figure(subject.width, 2.2, caption)
@@ -110,7 +110,7 @@ def draw_distances(subject: Subject) -> Drawn:
 
 def _read(subject: Subject) -> _Profile:
     rows = list_profile(subject.store.database, subject.recording.id)
-    if not rows:
+    if not any(row.variant == PAPER for row in rows):
         raise CannotDrawError(
             f"no profile over layers of {subject.recording.name} is in the store; {ANALYSE}"
         )
@@ -146,16 +146,17 @@ def _draw_maps(figure: SubFigure, profile: _Profile) -> None:
     layers = profile.layers()
     axes = figure.subplots(1, len(variants), squeeze=False, sharey=True)[0]
     image: AxesImage | None = None
+    # Not relative to the source: where the split variant is near 0 there, a quotient says nothing.
+    highest = max(float(np.abs(np.nan_to_num(profile.matrix(v))).max()) for v in variants) or 1.0
     for i, (place, variant) in enumerate(zip(axes, variants, strict=True)):
-        # Of one scale: a source measured by neurons that did not choose may well be below 0.
-        image = place.imshow(profile.matrix(variant), cmap="cividis", vmin=-1, vmax=1)
+        image = place.imshow(profile.matrix(variant), cmap="cividis", vmin=-highest, vmax=highest)
         place.set_title(variant)
         place.set_xlabel("layer")
         _name_layers(place, layers)
         if i == 0:
             place.set_ylabel("source layer")
     if image is not None:
-        figure.colorbar(image, ax=list(axes), shrink=0.9, label="relative z of OI", extend="both")
+        figure.colorbar(image, ax=list(axes), shrink=0.9, label="z of OI")
 
 
 def _name_layers(axes: Axes, layers: Sequence[int]) -> None:
