@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Settings = TypeVar("Settings", bound=DataclassInstance)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-RENAMED = {"revisions": "revision"}
+RENAMED = {"revisions": "revision", "recordings": "recording"}
 """Settings that hold several values whose option is repeated, and so has the singular."""
 
 

@@ -13,7 +13,7 @@ from tui.main import COMMANDS
 
 HEAVY = (
     "numpy", "torch", "transformers", "zarr", "sqlalchemy", "alembic", "pyarrow", "numba", "rich",
-    "textual",
+    "textual", "matplotlib",
 )  # fmt: skip
 SLOW = {"torch", "transformers", "zarr", "sqlalchemy"}
 PROGRAM = f"""

@@ -1,0 +1,58 @@
+"""Every figure of the paper: its id, its title, and what draws it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from analysis.figures.changes import draw_changes
+from analysis.figures.distributions import (
+    SMOOTH,
+    draw_grid,
+    draw_marks,
+    draw_negative_grid,
+    draw_post,
+    draw_pre,
+)
+from analysis.figures.prevalence import draw_prevalence
+from analysis.figures.profiles import draw_distances, draw_profile
+from analysis.figures.results import Drawn
+from analysis.figures.scatters import draw_scatter, draw_scatters
+from analysis.figures.subject import CannotDrawError, Subject
+from analysis.figures.tables import draw_pair_tables, draw_pairs
+
+RELU = ("relu",)
+
+
+@dataclass(frozen=True)
+class FigureKind:
+    """A figure: `each` where one is drawn of every recording, not one over all of them."""
+
+    id: str
+    title: str
+    draw: Callable[[Subject], Drawn]
+    each: bool = False
+
+
+def skip_ablations(_subject: Subject) -> Drawn:
+    """Say why 4e is not drawn."""
+    raise CannotDrawError("no ablation has been run")
+
+
+FIGURES = (
+    FigureKind("1a", "WD by model", draw_prevalence),
+    FigureKind("1b", "Weight changes by step", draw_changes),
+    FigureKind("2a", "OI of top pairs by layer", draw_profile, each=True),
+    FigureKind("2b", "Input distance of top pairs by layer", draw_distances, each=True),
+    FigureKind("3a", "Top pairs of a neuron", draw_pairs, each=True),
+    FigureKind("3b", "Outputs of a neuron's pairs", draw_marks, each=True),
+    FigureKind("3c", "Inputs and outputs of a neuron's pairs", draw_scatter, each=True),
+    FigureKind("4a", "ReLU, before", partial(draw_pre, key="4a", activations=RELU)),
+    FigureKind("4b", "ReLU, after", partial(draw_post, key="4b", activations=RELU)),
+    FigureKind("4c", "GELU or SiLU, before", partial(draw_pre, key="4c", activations=SMOOTH)),
+    FigureKind("4d", "GELU or SiLU, after", partial(draw_post, key="4d", activations=SMOOTH)),
+    FigureKind("4e", "Ablations", skip_ablations),
+    FigureKind("5", "Top pairs of several neurons", draw_pair_tables, each=True),
+    FigureKind("6", "Inputs and outputs of several neurons' pairs", draw_scatters, each=True),
+    FigureKind("7", "Distributions of the neurons of highest WD", draw_grid, each=True),
+    FigureKind("8", "Their negative sides", draw_negative_grid, each=True),
+)
