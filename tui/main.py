@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "Train two small models, record and measure them; needs no network.",
     "sql": "Ask the store in SQL, read-only.",
     "compare": "Compare the same neurons in two recordings.",
+    "report": "Judge the paper's claims on recordings, in one HTML file.",
     "status": "List models, recordings, their size and state, and jobs.",
     "verify": "Check the arrays against the ledger.",
     "copy": "Copy recordings into another store, whole or without their arrays.",
