@@ -1,4 +1,4 @@
-"""Scores neurons on a card by torch: what `score_neurons` gives, within 1e-12 (METHODS 3 and 4).
+"""Scores neurons on a card by torch: what `score_neurons` gives, within 1e-12 (METHODS 3, 4, 12).
 
 Patterns are counted and all numbers taken from the counts, in float64, for as many neurons at a
 time as fit; one group is on the card at a time, while other threads read. float32 values have no
@@ -6,7 +6,7 @@ patterns to count and are scored by the processor.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from threading import Lock
 
@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from analysis.metrics.activations import ranked_posts
+from analysis.metrics.dip import measure_negative_dip
 from analysis.metrics.extremes import KEPT, NOWHERE
 from analysis.metrics.formats import N_PATTERNS, Floats, Stored, check_held, ranked_values
 from analysis.metrics.histograms import BINS, CONSTANT_BIN, POST_BINS, REACH
+from analysis.metrics.modes import count_negative_modes
 from analysis.metrics.moments import find_rounding_step
 from analysis.metrics.neurons import (
     NeuronScores,
@@ -74,8 +76,7 @@ def score_on(
         return score_neurons(values, dtype, activation, positions)
     step = fit_neurons(values.shape[1], room)
     groups = [values[start : start + step] for start in range(0, len(values), step)]
-    with _ONE_AT_A_TIME:
-        return join([_score(device, group, dtype, activation, positions) for group in groups])
+    return join([_score(device, group, dtype, activation, positions) for group in groups])
 
 
 def fit_neurons(n_tokens: int, room: int) -> int:
@@ -104,6 +105,14 @@ class _Group:
     n: Tensor  # on the device: a division by a number of the host is a product on some cards
 
 
+@dataclass(frozen=True)
+class _Below:
+    """Values below 0, (k,) float64 ascending, and each neuron's counts of them (neurons, k)."""
+
+    values: Floats
+    counts: Whole
+
+
 def _score(
     device: torch.device,
     values: Stored,
@@ -111,6 +120,25 @@ def _score(
     activation: str | None,
     positions: Whole | None,
 ) -> NeuronScores:
+    with _ONE_AT_A_TIME:
+        scores, below = _score_on_card(device, values, dtype, activation, positions)
+    columns = scores.histogram, scores.mean, scores.std, scores.negative_fraction
+    dips = [measure_negative_dip(below.values, counts) for counts in below.counts]
+    return replace(
+        scores,
+        negative_modes=count_negative_modes(*columns),
+        negative_dip=np.array(dips, np.float64),
+    )
+
+
+def _score_on_card(
+    device: torch.device,
+    values: Stored,
+    dtype: str,
+    activation: str | None,
+    positions: Whole | None,
+) -> tuple[NeuronScores, _Below]:
+    """Return all scores but the shape of the negative side, which the processor takes from both."""
     ranks = _rank(values, positions, device)
     group = _count(ranks, dtype, activation)
     minimum, maximum = _find_ends(group)
@@ -122,16 +150,22 @@ def _score(
     wd = torch.where(std == 0.0, _NAN, _integrate(group, centred / std[:, None]))
     sizes = zip(size.tolist(), std.tolist(), strict=True)
     places = _find_extremes(ranks).cpu().numpy()
-    return NeuronScores(
+    unknown = np.full(len(values), _NAN)
+    scores = NeuronScores(
         n_tokens=ranks.shape[1],
         **{name: _fetch(column) for name, column in (columns | posts).items()},
         rounding_step=np.array([find_rounding_step(*both, dtype) for both in sizes]),
         wd=_fetch(wd),
+        negative_modes=unknown,
+        negative_dip=unknown,
         histogram=histogram.cpu().numpy(),
         post_histogram=post_histogram.cpu().numpy(),
         extreme_positions=locate(places, positions),
         extreme_values=take(values, places, positions, dtype),
     )
+    negative = group.values < 0.0
+    counts: Whole = group.counts[:, negative].cpu().numpy()
+    return scores, _Below(_fetch(group.values[negative]), counts)
 
 
 def _fetch(column: Tensor) -> Floats:

@@ -1,10 +1,12 @@
 """Scores one layer of a recording: every neuron's metrics, its arrays, and the layer's summaries.
 
 One pass over the layer's pre-activations, 64 neurons at a time on each thread, which reads them
-itself; where they are computed from the inputs, many are computed together and shared out. MD and
-the top pairs come from the pair rows alone. Reads the store, computes, returns; writes nothing.
+itself; where they are computed from the inputs, many are computed together and shared out. Errors
+read the neurons that get one again. MD and the top pairs come from the pair rows alone. Reads the
+store, computes, returns; writes nothing.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,7 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from analysis.errors import measure_errors
 from analysis.metrics.activations import is_known
+from analysis.metrics.dip import LEAST_VALUES
 from analysis.metrics.formats import Stored
 from analysis.metrics.neurons import NeuronScores, Scorer, join, score_neurons
 from analysis.metrics.summaries import summarise
@@ -28,9 +32,11 @@ from store.shards import Matrix
 
 SCORE_COLUMNS = (
     "mean", "std", "skewness", "kurtosis", "minimum", "maximum", "negative_fraction",
-    "post_mean", "post_minimum", "post_maximum", "rounding_step", "wd",
+    "post_mean", "post_minimum", "post_maximum", "rounding_step", "wd", "negative_modes",
+    "negative_dip",
 )  # fmt: skip
 PAIR_COLUMNS = ("md", "md_sem", "dy_median")
+WHOLE_COLUMNS = ("negative_modes",)
 SCORE_ARRAYS = ("histogram", "post_histogram", "extreme_positions", "extreme_values")
 
 
@@ -53,16 +59,21 @@ def choose_scorer(device: str) -> Scorer:
 
 
 def score_layer(
-    layer: Layer, scorer: Scorer, threads: int | None, advance: Callable[[int], None]
+    layer: Layer, scorer: Scorer, threads: int | None, errors: str, advance: Callable[[int], None]
 ) -> LayerScores:
-    """Score every neuron of a layer (METHODS 3 to 5); `advance` is told how many are done."""
+    """Score every neuron of a layer (METHODS 3 to 5 and 12).
+
+    `errors` says which neurons get one (top, all); `advance` is told how many are scored.
+    """
     recording = layer.recording.row
     activation = recording.neuron_activation
     known = activation if activation is not None and is_known(activation) else None
-    scores = _score_groups(layer, known, scorer, threads, advance)
+    positions = eligible_positions(layer)
+    scores = _score_groups(layer, known, scorer, positions, threads, advance)
     pairs = read_pairs(layer.recording.store.database, recording.pair_set_id)
     found = score_pairs(layer, pairs, known)
     columns = {name: getattr(scores, name) for name in SCORE_COLUMNS}
+    columns["wd_se"] = measure_errors(layer, scores.wd, errors, positions, threads)
     columns |= {name: getattr(found.md, name) for name in PAIR_COLUMNS}
     no_post = _explain_no_post(activation, known)
     return LayerScores(
@@ -81,10 +92,10 @@ def _score_groups(
     layer: Layer,
     activation: str | None,
     scorer: Scorer,
+    positions: npt.NDArray[np.int64] | None,
     threads: int | None,
     advance: Callable[[int], None],
 ) -> NeuronScores:
-    positions = eligible_positions(layer)
     dtype, arrays = layer.recording.row.dtype, layer.arrays
 
     def score(item: _Group) -> NeuronScores:
@@ -141,16 +152,27 @@ def _neuron_rows(
     rows = []
     for neuron, values in enumerate(table):
         row: dict[str, Cell] = dict(zip(names, values, strict=True))
+        row |= {name: _as_whole(row[name]) for name in WHOLE_COLUMNS}
         reason = _explain(row, no_post)
         rows.append({"neuron": neuron, "n_tokens": n_tokens, **row, "reason": reason})
     return rows
+
+
+def _as_whole(number: Cell) -> Cell:
+    return int(number) if isinstance(number, float) and not math.isnan(number) else None
 
 
 def _explain(row: dict[str, Cell], no_post: str) -> str | None:
     """Return why metrics of a neuron are undefined, or None where all are defined."""
     reasons = []
     if row["std"] == 0:
-        reasons.append("no variance: skewness, kurtosis, rounding_step and wd are undefined")
+        reasons.append(
+            "no variance: skewness, kurtosis, rounding_step, wd and negative_modes are undefined"
+        )
+    if row["std"] != 0 and row["negative_fraction"] == 0:
+        reasons.append("no value is below 0: negative_modes and negative_dip are undefined")
+    elif row["negative_dip"] != row["negative_dip"]:
+        reasons.append(f"fewer than {LEAST_VALUES} values are below 0: negative_dip is undefined")
     if no_post:
         reasons.append(no_post)
     if row["md"] != row["md"]:

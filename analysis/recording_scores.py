@@ -7,6 +7,8 @@ them then). Each writes its tables whole.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.pair_kinds import measure_pair_kinds
+from analysis.profiles import measure_profiles
 from store.jobs import Job, Progress
 from store.queries.analyses import list_analyses
 from store.queries.recordings import RecordingRow
@@ -26,7 +28,10 @@ class Analysis:
     measure: Callable[[Recording], Rows]
 
 
-ANALYSES: tuple[Analysis, ...] = ()
+ANALYSES: tuple[Analysis, ...] = (
+    Analysis("profiles", 1, measure_profiles),
+    Analysis("kinds", 1, measure_pair_kinds),
+)
 
 
 def list_left(store: Store, recording: RecordingRow) -> list[Analysis]:

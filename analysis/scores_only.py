@@ -186,7 +186,11 @@ class _Groups(Rounds):
             drop_blocks(self.store, recording.id, layer)
 
     def _measure(self, recording: RecordingRow, layer: int, progress: Progress) -> None:
-        rows = [r for r in list_unmeasured(self.store, recording) if r.layer == layer]
+        rows = [
+            r
+            for r in list_unmeasured(self.store, recording, self.settings.errors)
+            if r.layer == layer
+        ]
         plan = AnalysisPlan(tuple((recording, row.layer, row.n_neurons) for row in rows))
         if run_analysis(self.store, plan, self.settings, _Unheard(progress.job)):
             raise BusyError(

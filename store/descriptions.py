@@ -197,7 +197,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "dy_median": "median output distance of the pairs",
     },
     "layer_profiles": {
-        "": "How strongly the top pairs of a source layer are separated in every layer.",
+        "": "How strongly the top pairs of a source layer are separated in every layer; "
+        "layers that are not comparable have no rows (recording_layers has the reason).",
         "recording_id": "recordings.id",
         "pair_set_id": "pair_sets.id",
         "variant": "paper, random (the same with random directions) or split (chosen on one half "
@@ -206,13 +207,15 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "layer": "layer where they are measured",
         "oi_z": "mean z-score of their OI ratio",
         "oi_z_sem": "standard error of oi_z over bootstrap draws of neurons; NULL for random",
-        "oi_z_relative": "oi_z divided by oi_z at the source layer",
-        "oi_z_relative_sem": "standard error of oi_z_relative, divided within each draw",
+        "oi_z_relative": "oi_z divided by oi_z at the source layer; NULL unless that is above 0",
+        "oi_z_relative_sem": "standard error of oi_z_relative, divided within each draw; NULL "
+        "where a draw's divisor is not above 0",
         "distance_z": "mean z-score of their input distance",
         "distance_z_sem": "standard error of distance_z over bootstrap draws; NULL for random",
-        "low": "2.5th percentile of oi_z over the draws of random directions",
-        "high": "97.5th percentile of oi_z over the draws of random directions",
-        "n_pairs": "rows of pairs followed, repeats counted",
+        "low": "2.5th percentile of oi_z over draws of random directions, for split of the same "
+        "split of them; NULL for paper, whose range is that of random",
+        "high": "97.5th percentile, as low",
+        "n_pairs": "rows of pairs scored there, repeats counted; for random the fewest of a draw",
     },
     "weight_changes": {
         "": "How far each neuron's weights move between successive recorded checkpoints.",

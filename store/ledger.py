@@ -226,6 +226,8 @@ def _delete_unused_checkpoints(connection: Connection) -> None:
         keys = list(connection.execute(unused).scalars())
         tensors = t.checkpoint_tensors
         connection.execute(delete(tensors).where(tensors.c.checkpoint_id.in_(keys)))
+        for end in t.references(t.weight_changes, t.checkpoints):
+            connection.execute(delete(t.weight_changes).where(end.in_(keys)))
         connection.execute(delete(t.checkpoints).where(c.id.in_(keys)))
     used = exists().where(c.model_id == t.models.c.id)
     connection.execute(delete(t.models).where(~used))

@@ -66,11 +66,11 @@ def save_layer(
             table = t.metadata.tables[name]
             _clear(connection, table, recording_id, layer)
             if new:
-                connection.execute(insert(table), [key | _without_nan(row) for row in new])
+                connection.execute(insert(table), [key | without_nan(row) for row in new])
         forget_comparisons(connection, recording_id, layer)
         _forget_analyses(connection, recording_id, WHOLE)
         commit_blocks(connection, recording_id, blocks)
-        describe_layer(connection, recording_id, layer, _without_nan(facts))
+        describe_layer(connection, recording_id, layer, without_nan(facts))
         values = {"job_id": job_id, "claimed_by": None, "finished_at": utc_now()}
         _replace_analyses(connection, recording_id, layer, methods, values)
 
@@ -90,7 +90,7 @@ def save_recording(
             connection.execute(delete(table).where(table.c.recording_id == recording_id))
             if new:
                 key = {"recording_id": recording_id}
-                connection.execute(insert(table), [key | _without_nan(row) for row in new])
+                connection.execute(insert(table), [key | without_nan(row) for row in new])
         values = {"job_id": job_id, "claimed_by": None, "finished_at": utc_now()}
         _replace_analyses(connection, recording_id, WHOLE, {analysis: method}, values)
 
@@ -126,5 +126,6 @@ def _clear(connection: Connection, table: Table, recording_id: int, layer: int) 
     )
 
 
-def _without_nan(row: Mapping[str, Cell]) -> dict[str, Cell]:
+def without_nan(row: Mapping[str, Cell]) -> dict[str, Cell]:
+    """Return a row with None for what is NaN."""
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}

@@ -195,8 +195,8 @@ def analyse(
     store: Store, report: Report = quiet, settings: AnalyzeSettings = TWO_THREADS
 ) -> list[int]:
     """Analyse what is missing, as the command does; returns the layers that others are at."""
-    work = plan_analysis(store, list_recordings(store.database))
-    if not work.layers:
+    work = plan_analysis(store, list_recordings(store.database), settings.errors)
+    if not work.has_work:
         return []
     with unsynced(), run_job(store, "analyze", {}, "negspace analyze", report) as job:
         busy = run_analysis(store, work, settings, job)

@@ -15,8 +15,10 @@ from tui.context import Context
 if TYPE_CHECKING:
     from analysis.run import AnalysisPlan
     from analysis.scores_only import ScoresPlan
+    from analysis.weight_changes import ChangesPlan
     from ingest.plan import CheckpointPlan, IngestPlan
     from store.copying import CopyPlan
+    from store.queries.dynamics import Interval
 
 
 def show_lines(context: Context, lines: Sequence[str], *, dry_run: bool) -> None:
@@ -92,8 +94,33 @@ def show_analysis(context: Context, plan: "AnalysisPlan", *, dry_run: bool) -> N
             f"{name} keeps scores only, so what is new in these analyses needs a new recording "
             f"(layers {layers}): `negspace remove` it and run its ingest again, or --keep all."
         )
+    lines += [_describe_equal(interval) for interval in plan.weights.equal]
+    lines += _describe_unread(plan.weights)
     lines.append(f"{len(plan.layers)} layers, {plan.n_neurons:,} neurons left to analyse.")
+    if plan.weights.changes:
+        left = len(plan.weights.changes)
+        lines.append(f"{left} changes of a layer's weights between checkpoints left to measure.")
     show_lines(context, lines, dry_run=dry_run)
+
+
+def _describe_equal(interval: "Interval") -> str:
+    first, second = interval.first, interval.second
+    return (
+        f"{first.model}: {first.revision} and {second.revision} have equal weights, so no change "
+        "between them is measured."
+    )
+
+
+def _describe_unread(plan: "ChangesPlan") -> list[str]:
+    lines = []
+    for interval in dict.fromkeys(interval for interval, _ in plan.unread):
+        layers = ", ".join(str(layer) for i, layer in plan.unread if i == interval)
+        first, second = interval.first, interval.second
+        lines.append(
+            f"{first.model}: the change from {first.revision} to {second.revision} is not measured "
+            f"(layers {layers}), because weights were not kept; record without --no-weights."
+        )
+    return lines
 
 
 def show_copy(context: Context, plan: "CopyPlan", *, dry_run: bool) -> None:

@@ -1,8 +1,8 @@
-"""Everything that one neuron's stored values tell: the one entry to moments, WD and histograms.
+"""Everything that one neuron's stored values tell: moments, WD, histograms, shape below 0.
 
 Each neuron becomes an ascending list with counts once (16-bit patterns are counted, float32 and
-short rows sorted); moments, WD and both histograms read that list, extremes read the row. Neurons
-are scored one after another in the calling thread; the kernels release the GIL.
+short rows sorted); moments, WD, dip and both histograms read that list, extremes read the row.
+Neurons are scored one after another in the calling thread; the kernels release the GIL.
 """
 
 import math
@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.metrics.activations import evaluate, ranked_posts
+from analysis.metrics.dip import measure_negative_dip
 from analysis.metrics.distributions import Distribution, distribute
 from analysis.metrics.extremes import KEPT, NOWHERE, find_extremes
 from analysis.metrics.formats import Floats, Stored, check_held, find_format
 from analysis.metrics.histograms import BINS, POST_BINS, count_bins, count_post_bins
+from analysis.metrics.modes import count_negative_modes
 from analysis.metrics.moments import Moments, measure_moments
 from analysis.metrics.wasserstein import wasserstein_counted
 from store.errors import InputError, SelfCheckError
@@ -50,6 +52,8 @@ class NeuronScores:
     post_maximum: Floats
     rounding_step: Floats
     wd: Floats
+    negative_modes: Floats
+    negative_dip: Floats
     histogram: Whole
     post_histogram: Whole
     extreme_positions: Whole
@@ -59,7 +63,7 @@ class NeuronScores:
 def score_neurons(
     values: Stored, dtype: str, activation: str | None, positions: Whole | None = None
 ) -> NeuronScores:
-    """Return the scores of values (neurons, tokens) as stored in `dtype` (METHODS 3 and 4).
+    """Return the scores of values (neurons, tokens) as stored in `dtype` (METHODS 3, 4 and 12).
 
     `activation` is a name that `activations` knows, or None; `positions` (ascending int64) are the
     tokens that count, None for all. InputError for an unknown name, dtype or no token at all,
@@ -71,11 +75,15 @@ def score_neurons(
     scores = [_score(row, dtype, activation) for row in rows]
     columns = {name: _column(scores, name) for name in _MOMENT_COLUMNS}
     places = _stack([score.places for score in scores], 2 * KEPT)
+    histogram = _stack([score.histogram for score in scores], BINS + 2)
+    parts = (columns[name] for name in ("mean", "std", "negative_fraction"))
     return NeuronScores(
         n_tokens=n,
         **columns,
         wd=np.array([score.wd for score in scores], np.float64),
-        histogram=_stack([score.histogram for score in scores], BINS + 2),
+        negative_modes=count_negative_modes(histogram, *parts),
+        negative_dip=np.array([score.negative_dip for score in scores], np.float64),
+        histogram=histogram,
         post_histogram=_stack([score.post_histogram for score in scores], 2 * POST_BINS + 1),
         extreme_positions=locate(places, positions),
         extreme_values=take(values, places, positions, dtype),
@@ -103,6 +111,7 @@ class _Score:
 
     moments: Moments
     wd: float
+    negative_dip: float
     histogram: Whole
     post_histogram: Whole
     places: Whole
@@ -117,6 +126,7 @@ def _score(row: Stored, dtype: str, activation: str | None) -> _Score:
     return _Score(
         moments,
         wasserstein_counted(values, counts),
+        measure_negative_dip(values, counts),
         count_bins(values, counts, moments.mean, moments.std),
         _count_posts(posts, counts, moments),
         find_extremes(row, distribution),

@@ -34,6 +34,7 @@ class RecordingRow:
     batch_windows: int
     pair_set_id: int
     n_pairs: int
+    pair_seed: int
 
     @property
     def neuron_activation(self) -> str | None:
@@ -58,7 +59,8 @@ class LayerRow:
 _RECORDINGS = """
 SELECT r.id, r.name, m.name AS model, c.revision, k.name AS corpus, r.projection, r.dtype,
        r.model_dtype, r.keep, m.gated, m.activation, r.stream_id, s.n_windows, s.window_length,
-       s.n_tokens, s.skip_first, r.block_tokens, r.batch_windows, r.pair_set_id, p.n_pairs
+       s.n_tokens, s.skip_first, r.block_tokens, r.batch_windows, r.pair_set_id, p.n_pairs,
+       p.seed AS pair_seed
 FROM recordings r
 JOIN checkpoints c ON c.id = r.checkpoint_id JOIN models m ON m.id = c.model_id
 JOIN token_streams s ON s.id = r.stream_id JOIN corpora k ON k.id = s.corpus_id

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from analysis.metrics.dip import measure_dip
 from ingest.settings import IngestSettings
 from store.store import open_store
 from tests.models import analyse, ingest, make_model, save, write_text
@@ -43,6 +44,7 @@ ONE = replace(BASE, layers=("1",))
 METRICS = (
     "mean", "std", "skewness", "kurtosis", "minimum", "maximum", "negative_fraction", "post_mean",
     "post_minimum", "post_maximum", "rounding_step", "wd", "md", "md_sem", "dy_median",
+    "wd_se", "negative_modes", "negative_dip",
 )  # fmt: skip
 CONSTANT, ZERO, COARSE = 3, 5, 7
 """Neurons of the odd model: constant, always 0, and far from 0, so that most outputs are equal."""
@@ -147,8 +149,15 @@ def check_neurons(found: Found) -> None:
     rows = found.layer.rows("neurons", "neuron")
     assert len(rows) == len(found.layer.pre)
     for neuron, wanted in found.neurons.items():
-        assert set(rows[neuron]) == {*wanted, "reason"}
+        assert set(rows[neuron]) == {*wanted, "negative_dip", "reason"}
         assert_row(rows[neuron], wanted)
+        assert close(rows[neuron]["negative_dip"], dip_below(found.layer.counted(neuron)))
+
+
+def dip_below(y: list[float]) -> float | None:
+    """The dip by the kernel, whose own test has the slow definition."""
+    below = np.sort([v for v in y if v < 0.0])
+    return measure_dip(below, np.ones(below.size, np.int64)) if below.size >= 20 else None
 
 
 def check_arrays(found: Found) -> None:
@@ -194,11 +203,11 @@ def check_pairs(found: Found) -> None:
 
 
 def check_summaries(found: Found) -> None:
-    rows = found.layer.rows("layer_summaries", "metric")
+    rows, neurons = found.layer.rows("layer_summaries", "metric"), found.layer.rows("neurons", "1")
     assert sorted(str(row["metric"]) for row in rows) == sorted(METRICS)
     for row in rows:
-        values = [neuron[str(row["metric"])] for neuron in found.neurons.values()]
-        expected = summary_row([v for v in values if isinstance(v, float)])
+        values = [neuron[str(row["metric"])] for neuron in neurons]
+        expected = summary_row([float(v) for v in values if isinstance(v, int | float)])
         assert_row(row, expected | {"population": "neurons"})
 
 
@@ -259,17 +268,25 @@ def test_undefined_numbers_are_null_with_a_reason(found: Find) -> None:
             row = rows[neuron]
             assert (row["mean"], row["minimum"], row["maximum"]) == (value,) * 3
             assert (row["std"], row["dy_median"]) == (0.0, 0.0)
-            names = ("skewness", "kurtosis", "rounding_step", "wd", "md", "md_sem")
-            assert [row[name] for name in names] == [None] * 6
-            assert "no variance: skewness, kurtosis, rounding_step and wd" in str(row["reason"])
+            names = ("skewness", "kurtosis", "rounding_step", "wd", "wd_se", "negative_modes")
+            assert [row[name] for name in (*names, "md", "md_sem")] == [None] * 8
+            assert (
+                "no variance: skewness, kurtosis, rounding_step, wd and negative_modes are"
+                in str(row["reason"])
+            )
             assert "median output distance of the pairs is 0: md" in str(row["reason"])
+        assert rows[CONSTANT]["negative_dip"] == 0.0
+        assert rows[ZERO]["negative_dip"] is None
+        assert "fewer than 20 values are below 0: negative_dip is" in str(rows[ZERO]["reason"])
         coarse = rows[COARSE]
         assert number(coarse, "std") > 0
         assert number(coarse, "wd") > 0
-        assert coarse["md"] is None
-        assert str(coarse["reason"]).startswith("the median output distance of the pairs is 0")
-        others = [row["reason"] for j, row in enumerate(rows) if j not in (CONSTANT, ZERO, COARSE)]
-        assert set(others) == {None}
+        assert (coarse["md"], coarse["negative_modes"], coarse["negative_dip"]) == (None,) * 3
+        assert "the median output distance of the pairs is 0" in str(coarse["reason"])
+        assert "no value is below 0: negative_modes and negative_dip" in str(coarse["reason"])
+        others = [row for j, row in enumerate(rows) if j not in (CONSTANT, ZERO, COARSE)]
+        assert {row["reason"] for row in others if row["negative_dip"] is not None} == {None}
+        assert None not in {row["reason"] for row in others if row["negative_dip"] is None}
         tops = {row["neuron"] for row in found("odd", layer).layer.rows("top_pairs", "neuron")}
         assert len(tops) == 10
         assert not tops & {CONSTANT, ZERO, COARSE}
@@ -364,16 +381,18 @@ def test_a_real_model_on_real_text(tmp_path: Path) -> None:
     settings = IngestSettings(windows=8, window_length=512, pairs=200)
     (name,) = ingest(store, assets / "stories260K", corpus, settings)
     analyse(open_store(store))
-    for number in range(5):
-        layer = read_layer(store, name, number)
+    for place in range(5):
+        layer = read_layer(store, name, place)
         rows = layer.rows("neurons", "neuron")
         assert len(rows) == 172
         for neuron, row in enumerate(rows):
             assert close(row["wd"], oracle_wd(layer.counted(neuron)))
         pairs = pairs_of(layer)
-        found = Found(
-            layer, pairs, {j: neuron_row(layer, j, pairs) for j in range(0, 172, SAMPLED)}
-        )
+        highest = sorted(range(172), key=lambda j: -number(rows[j], "wd"))[:100]
+        assert [j for j, row in enumerate(rows) if row["wd_se"] is not None] == sorted(highest)
+        sampled = range(0, 172, SAMPLED)
+        wanted = {j: neuron_row(layer, j, pairs, has_error=j in highest) for j in sampled}
+        found = Found(layer, pairs, wanted)
         check_neurons(found)
         check_arrays(found)
         check_pairs(found)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis import layer_scores, run
+from analysis import errors, layer_scores, run
 from analysis.layer_scores import LayerScores, score_layer
-from analysis.run import METHODS, plan_analysis, run_analysis
+from analysis.run import ERRORS_ALL, METHODS, plan_analysis, run_analysis
 from analysis.settings import AnalyzeSettings
 from ingest import devices
 from ingest.settings import IngestSettings
@@ -57,9 +57,9 @@ def results(store: Store) -> tuple[dict[str, list[dict[str, Cell]]], dict[str, b
 
 
 def analyses(store: Store) -> dict[Cell, dict[Cell, tuple[Cell, bool]]]:
-    """By layer and analysis: the version, and whether it is finished and free."""
+    """Of layers, by layer and analysis: the version, and whether it is finished and free."""
     found: dict[Cell, dict[Cell, tuple[Cell, bool]]] = {}
-    for row in read_rows(store.folder, "SELECT * FROM layer_analyses"):
+    for row in read_rows(store.folder, "SELECT * FROM layer_analyses WHERE layer >= 0"):
         free = row["finished_at"] is not None and row["claimed_by"] is None
         found.setdefault(row["layer"], {})[row["analysis"]] = (row["method"], free)
     return found
@@ -124,11 +124,13 @@ def test_only_the_recordings_named_are_planned(
 def test_progress_counts_neurons_under_the_layers_name(store: Store) -> None:
     reports: list[tuple[str, int, int]] = []
     analyse(store, lambda *seen: reports.append(seen))
-    assert reports == [
-        (f"{NAME} layer {layer}: neurons", 40 * (layer + 1), 120) for layer in range(3)
+    assert reports[:3] == [
+        (f"{NAME} layer {layer}: neurons", 40 * (layer + 1), 121) for layer in range(3)
     ]
+    assert all(label.startswith(f"{NAME}: ") for label, _, _ in reports[3:])
+    assert reports[-1][1:] == (121, 121)
     jobs = read_rows(store.folder, "SELECT kind, state, done, total FROM jobs ORDER BY id")
-    assert [tuple(job.values()) for job in jobs[1:]] == [("analyze", "done", 120, 120)]
+    assert [tuple(job.values()) for job in jobs[1:]] == [("analyze", "done", 121, 121)]
 
 
 def test_threads_change_no_number(
@@ -248,6 +250,49 @@ def test_a_new_analysis_is_done_for_old_layers(
     assert scored == [0, 1, 2] * 2
 
 
+ALL = AnalyzeSettings(errors="all", threads=2)
+WITH_ERROR = "SELECT recording_id, layer, neuron, wd, wd_se FROM neurons WHERE wd_se IS NOT NULL"
+
+
+def count_errors(store: Store) -> list[tuple[Cell, ...]]:
+    """How many neurons of each layer have an error of WD, and how many have none."""
+    counts = "count(wd_se), count(*) - count(wd_se)"
+    statement = f"SELECT {counts} FROM neurons GROUP BY recording_id, layer"
+    return [tuple(row.values()) for row in read_rows(store.folder, statement)]
+
+
+def test_errors_of_all_neurons_are_added_to_layers_that_have_them_of_the_highest(
+    scored: list[int],
+    store: Store,
+    models: dict[str, Path],
+    text: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(errors, "MOST_NEURONS", 7)
+    ingest(store.folder, models["gpt2"], text, replace(BASE, layers=("1",), keep="inputs"))
+    analyse(store)
+    assert count_errors(store) == [(7, 33)] * 4
+    highest = read_rows(store.folder, WITH_ERROR)
+    analyse(store, settings=ALL)
+    assert count_errors(store) == [(40, 0)] * 4
+    assert all(row in read_rows(store.folder, WITH_ERROR) for row in highest)
+    assert analyses(store) == dict.fromkeys(range(3), DONE | {ERRORS_ALL: (1, True)})
+    assert len(scored) == 8
+    for again in (ALL, AnalyzeSettings()):
+        assert analyse(store, settings=again) == []
+    assert len(scored) == 8
+    monkeypatch.setitem(METHODS, "wd", METHODS["wd"] + 1)
+    analyse(store)
+    assert count_errors(store) == [(40, 0)] * 4
+
+
+def test_few_windows_have_no_error(store: Store, models: dict[str, Path], text: Path) -> None:
+    few = replace(BASE, windows=7, pairs=20, layers=("1",))
+    ingest(store.folder, models["gpt_neox"], text, few)
+    analyse(store, settings=ALL)
+    assert count_errors(store)[-1] == (0, 40)
+
+
 def test_a_layer_claimed_by_a_living_job_is_left_out_and_reported(
     scored: list[int], store: Store
 ) -> None:
@@ -258,7 +303,7 @@ def test_a_layer_claimed_by_a_living_job_is_left_out_and_reported(
         assert scored == [0, 2]
         assert analyses(store)[1] == {name: (method, False) for name, method in METHODS.items()}
         ended = read_rows(store.folder, "SELECT done, total FROM jobs ORDER BY id DESC LIMIT 1")
-        assert tuple(ended[0].values()) == (120, 120)
+        assert tuple(ended[0].values()) == (121, 121)
     assert analyse(store) == []
     assert scored == [0, 2, 1]
     assert analyses(store) == {0: DONE, 1: DONE, 2: DONE}

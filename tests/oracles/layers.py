@@ -9,13 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.oracles.metrics import (
+    NAN,
     OraclePairs,
     oracle_activation,
+    oracle_histogram,
     oracle_moments,
     oracle_pairs,
     oracle_wd,
+    oracle_wd_se,
 )
 from tests.oracles.products import oracle_layer
+from tests.oracles.shape import oracle_negative_modes
 from tests.oracles.stored import Cell, read_numbers, read_rows
 
 PERCENTS = {"minimum": 0, "p05": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "p99": 99,
@@ -34,6 +38,7 @@ class StoredLayer:
     activation: str | None
     pre: list[list[float]]
     inputs: list[list[float]]
+    window_length: int
     eligible: list[int]
     pairs: list[tuple[int, int]]
 
@@ -49,6 +54,14 @@ class StoredLayer:
     def counted(self, neuron: int) -> list[float]:
         """The neuron's values at the positions that count."""
         return [self.pre[neuron][position] for position in self.eligible]
+
+    def windows(self, neuron: int) -> list[list[float]]:
+        """The neuron's values at the positions that count, by window."""
+        windows: dict[int, list[float]] = {}
+        for position in self.eligible:
+            values = windows.setdefault(position // self.window_length, [])
+            values.append(self.pre[neuron][position])
+        return list(windows.values())
 
 
 def read_preactivations(folder: Path, dtype: str) -> npt.NDArray[np.float64]:
@@ -86,6 +99,7 @@ def read_layer(store: Path, name: str, layer: int) -> StoredLayer:
         activation=None if row["gated"] and row["projection"] == "up" else str(row["activation"]),
         pre=pre,
         inputs=read_numbers(folder, "inputs").tolist(),
+        window_length=length,
         eligible=[p for p in range(len(pre[0])) if p % length >= skipped],
         pairs=[(int(str(p["position_1"])), int(str(p["position_2"]))) for p in pairs],
     )
@@ -101,11 +115,17 @@ def null(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def neuron_row(layer: StoredLayer, neuron: int, pairs: OraclePairs) -> Row:
-    """The row of `neurons`, but for `reason`."""
+def neuron_row(
+    layer: StoredLayer, neuron: int, pairs: OraclePairs, *, has_error: bool = True
+) -> Row:
+    """The row of `neurons`, but for `reason` and `negative_dip`, whose oracle is slow."""
     y = layer.counted(neuron)
-    numbers = asdict(oracle_moments(y, layer.activation, layer.dtype))
+    moments = oracle_moments(y, layer.activation, layer.dtype)
+    numbers = asdict(moments)
     numbers["wd"] = oracle_wd(y)
+    numbers["wd_se"] = oracle_wd_se(layer.windows(neuron)) if has_error else NAN
+    histogram = oracle_histogram(y, moments.mean, moments.std)
+    numbers["negative_modes"] = oracle_negative_modes(y, histogram, moments.mean, moments.std)
     for name in ("md", "md_sem", "dy_median"):
         numbers[name] = getattr(pairs, name)[neuron]
     if pairs.dy_median[neuron] == 0.0:

@@ -6,6 +6,7 @@ Values `y` are numbers already decoded, in the order of the tokens.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from scipy.special import ndtri
 
@@ -93,6 +94,7 @@ def _normal_density(x: float) -> float:
     return math.exp(-x * x / 2.0) / math.sqrt(2.0 * math.pi)
 
 
+@lru_cache(maxsize=50_000)
 def _g(u: float) -> float:
     return 0.0 if u <= 0.0 or u >= 1.0 else _normal_density(float(ndtri(u)))
 
@@ -113,6 +115,21 @@ def oracle_distance(z: Sequence[float]) -> float:
 def oracle_wd(y: Sequence[float]) -> float:
     deviations, std = _central(y)
     return NAN if std == 0.0 else oracle_distance([d / std for d in deviations])
+
+
+def oracle_wd_se(windows: Sequence[Sequence[float]]) -> float:
+    """The jackknife over at most 20 groups of neighbouring windows' values; NaN under 8 windows."""
+    n = len(windows)
+    if n < 8:
+        return NAN
+    groups = min(20, n)
+    scores, start = [], 0
+    for group in range(groups):
+        stop = start + n // groups + (1 if group < n % groups else 0)
+        scores.append(oracle_wd([v for w in [*windows[:start], *windows[stop:]] for v in w]))
+        start = stop
+    mean = math.fsum(scores) / groups
+    return math.sqrt((groups - 1) / groups * math.fsum((s - mean) ** 2 for s in scores))
 
 
 def _place(v: float, lo: float, hi: float, bins: int) -> int:
