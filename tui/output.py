@@ -55,7 +55,7 @@ def write_text(text: str, path: Path) -> None:
     Raises InputError where the file cannot be written.
     """
     try:
-        with _replacing(path) as part:
+        with replacing(path) as part:
             part.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.") from error
