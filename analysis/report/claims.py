@@ -62,7 +62,7 @@ def _judge(finding: Finding, p_holm: float | None, n_tests: int) -> Claim:
         return Claim(finding, MISSING, f"because {finding.missing}.", None)
     passed = p_holm <= LEVEL
     tests = "1 test" if n_tests == 1 else f"{n_tests} tests"
-    text = f"p = {show_p(p_holm)} after Holm over {tests}"
+    text = f"p {show_p(p_holm)} after Holm over {tests}"
     verdict = HOLDS if passed and not finding.short else FAILS
     if not passed:
         text += f", above {LEVEL:g}"
@@ -72,8 +72,8 @@ def _judge(finding: Finding, p_holm: float | None, n_tests: int) -> Claim:
 
 
 def show_p(p: float) -> str:
-    """Return a p-value as text."""
-    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+    """Return a p-value as text that follows the letter p."""
+    return "< 0.0001" if p < 1e-4 else f"= {p:.2g}"
 
 
 def show(value: float) -> str:

@@ -149,13 +149,13 @@ def _short_sides(sides: Sequence[_Side], excess: float) -> tuple[str, ...]:
     )
     tests = {
         f"{show_share(negative[0])} of outputs are negative": negative[0] >= LEAST_NEGATIVE,
-        f"{show_share(negative[0] - negative[1])} more than of directions": (
+        f"minus that of directions it is {show_share(negative[0] - negative[1])}": (
             negative[0] - negative[1] >= LEAST_SIDE
         ),
-        f"{show_share(several[0] - several[1])} more have several modes": (
+        f"neurons minus directions with two modes is {show_share(several[0] - several[1])}": (
             several[0] - several[1] >= LEAST_MODES
         ),
-        f"negative pairs are {show_share(excess)} above base": excess >= LEAST_PAIRS,
+        f"negative pairs minus their base is {show_share(excess)}": excess >= LEAST_PAIRS,
     }
     return tuple(text for text, met in tests.items() if not met)
 

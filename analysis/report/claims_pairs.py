@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 TWO_SIDED = 1.959963984540054
 CHOOSERS = 10
 RANDOM_DRAWS = 20
+LEAST_LAYERS = 3
+"""Fewer say nothing of the layers of a model."""
 LEAST_PEAK, LEAST_CLOSER = 0.1, 0.1
 LEAST_SYNTAX, LEAST_DROP = 0.05, 0.05
 SYNTAX = ("both-function", "both-punctuation")
@@ -26,7 +28,8 @@ PEAK = Statement(
     "Top-OI pairs peak in their own layer",
     "Random directions in place of all neurons, their choice of pairs included: they peak at home, "
     "too, because the pairs were chosen there. The neurons' peak must be higher although it is "
-    "measured on neurons that did not choose (variant split).",
+    "measured on neurons that did not choose (variant split): a strict bar, as the random draws "
+    "keep the peak that choosing makes.",
     "In each source layer: (split at the source - mean of split elsewhere) above the same "
     "difference of the random draws, by Student's t (9 degrees, unit: neuron) with the bootstrap "
     "errors and the spread of the random draws; layers together by n/k times the k-th p, k = half "
@@ -70,8 +73,8 @@ def judge_peak(subject: str, rows: Sequence[ProfileRow]) -> Finding:
     table = {(r.variant, r.source_layer, r.layer): r for r in rows}
     sources = sorted({r.source_layer for r in rows if r.variant == "split"})
     peaks = [peak for s in sources if (peak := _find_peak(table, s, sources)) is not None]
-    if not peaks:
-        missing = "it needs profiles of at least two comparable layers, split and random"
+    if len(peaks) < LEAST_LAYERS:
+        missing = f"it needs profiles of three comparable layers; there are {len(peaks)}"
         return Finding(PEAK, subject, missing=missing)
     gap = float(np.median([p.split - p.random for p in peaks]))
     numbers = (
@@ -85,7 +88,7 @@ def judge_peak(subject: str, rows: Sequence[ProfileRow]) -> Finding:
         ("layers whose split is above 0", str(sum(p.split > 0 for p in peaks))),
     )
     p = combine_half([p_above(p.split - p.random, p.error, CHOOSERS - 1) for p in peaks])
-    short = () if gap >= LEAST_PEAK else (f"split is {show(gap)} above the random draws",)
+    short = () if gap >= LEAST_PEAK else (f"split minus random draws is {show(gap)}",)
     return Finding(PEAK, subject, numbers, p, short)
 
 
@@ -123,8 +126,8 @@ def judge_closer(subject: str, rows: Sequence[ProfileRow]) -> Finding:
             continue
         if random.distance_z is not None:
             found.append((own.distance_z or 0.0, random.distance_z, own.distance_z_sem or 0.0))
-    if not found:
-        missing = "no comparable layer has a profile beside that of random directions"
+    if len(found) < LEAST_LAYERS:
+        missing = f"it needs profiles of three comparable layers; there are {len(found)}"
         return Finding(CLOSER, subject, missing=missing)
     middle, gap = (
         float(np.median(v)) for v in ([f[0] for f in found], [f[1] - f[0] for f in found])
@@ -139,7 +142,7 @@ def judge_closer(subject: str, rows: Sequence[ProfileRow]) -> Finding:
     p = combine_half([p_above(r - z, e * float(widening), CHOOSERS - 1) for z, r, e in found])
     tests = {
         f"z of input distance is {show(middle)}": middle < 0,
-        f"{show(gap)} closer than pairs of random directions": gap >= LEAST_CLOSER,
+        f"random directions' pairs minus these is {show(gap)}": gap >= LEAST_CLOSER,
     }
     return Finding(CLOSER, subject, numbers, p, tuple(t for t, met in tests.items() if not met))
 
@@ -188,7 +191,7 @@ def judge_early(subject: str, rows: Sequence[KindRow]) -> Finding:
     for row in rows:
         if row.family == "pair" and row.kind in SYNTAX and not missing_of(row):
             layers.setdefault(row.layer, []).append(row)
-    if len(layers) < 3:
+    if len(layers) < LEAST_LAYERS:
         missing = f"it needs three comparable layers with kinds of pairs; there are {len(layers)}"
         return Finding(EARLY, subject, missing=missing)
     found = [_excess(layers[layer]) for layer in sorted(layers)]
@@ -199,8 +202,8 @@ def judge_early(subject: str, rows: Sequence[KindRow]) -> Finding:
     p_base = combine_half([p_above(e[2], e[3], CHOOSERS - 1) for e in found[:third]])
     excess = float(np.median(early[:, 2]))
     tests = {
-        f"early layers are {show_share(excess)} above their highest base": excess >= LEAST_SYNTAX,
-        f"early excess is {show_share(drop)} above the late": drop >= LEAST_DROP,
+        f"early layers minus their highest base is {show_share(excess)}": excess >= LEAST_SYNTAX,
+        f"early minus late excess is {show_share(drop)}": drop >= LEAST_DROP,
     }
     numbers = (
         (f"early layers {_span(sorted(layers)[:third])}: share / highest base", _shares(early)),

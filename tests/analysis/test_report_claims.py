@@ -126,7 +126,7 @@ def test_a_small_effect_does_not_hold_however_sure() -> None:
     finding = Finding(judge_clamping("r").statement, "r", p=1e-9, short=("share 1.2 %",))
     (claim,) = judge([finding])
     assert (claim.verdict, claim.p_holm) == (FAILS, 1e-9)
-    assert claim.reason == "p = < 0.0001 after Holm over 1 test, but too small: share 1.2 %."
+    assert claim.reason == "p < 0.0001 after Holm over 1 test, but too small: share 1.2 %."
 
 
 def test_what_cannot_be_measured_says_why_and_counts_in_no_correction() -> None:
@@ -136,8 +136,8 @@ def test_what_cannot_be_measured_says_why_and_counts_in_no_correction() -> None:
         (judge_size([sized(rng, "one", 900, 0.1, 256)]), "it needs models of at least two sizes"),
         (judge_moves("m", [], {}), "it needs 3 checkpoints with different weights at layer 1"),
         (judge_moves("m", training(rng, 1.0)[0], {}), "WD of layer 1 is needed at step 400"),
-        (judge_peak("r", []), "it needs profiles of at least two comparable layers"),
-        (judge_closer("r", []), "no comparable layer has a profile"),
+        (judge_peak("r", []), "it needs profiles of three comparable layers; there are 0"),
+        (judge_closer("r", []), "it needs profiles of three comparable layers; there are 0"),
         (judge_early("r", pair_kinds(rng, FLAT[:2])), "it needs three comparable layers"),
         (judge_negative("r", [], []), "no layer has modes of its neurons"),
         (judge_negative("r", populations(rng), []), "no comparable layer has sign classes"),
