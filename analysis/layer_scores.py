@@ -2,8 +2,8 @@
 
 One pass over the layer's pre-activations, 64 neurons at a time on each thread, which reads them
 itself; where they are computed from the inputs, many are computed together and shared out. Errors
-read the neurons that get one again. MD and the top pairs come from the pair rows alone. Reads the
-store, computes, returns; writes nothing.
+read the neurons that get one again. MD and the top pairs come from the pair rows alone. Random
+directions are scored as the neurons are. Reads the store, computes, returns; writes nothing.
 """
 
 import math
@@ -15,13 +15,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from analysis.directions import N_DIRECTIONS
 from analysis.errors import measure_errors
 from analysis.metrics.activations import is_known
 from analysis.metrics.dip import LEAST_VALUES
 from analysis.metrics.formats import Stored
 from analysis.metrics.neurons import NeuronScores, Scorer, join, score_neurons
 from analysis.metrics.summaries import summarise
+from analysis.pair_measures import PAIR_COLUMNS, PairMeasures, explain_pairs, read_pair_inputs
 from analysis.pair_scores import score_pairs
+from analysis.random_population import Projection, RandomPopulation, score_directions
 from store.arrays import LayerArrays
 from store.engine import map_items
 from store.layout import ROWS
@@ -35,9 +38,10 @@ SCORE_COLUMNS = (
     "post_mean", "post_minimum", "post_maximum", "rounding_step", "wd", "negative_modes",
     "negative_dip",
 )  # fmt: skip
-PAIR_COLUMNS = ("md", "md_sem", "dy_median")
 WHOLE_COLUMNS = ("negative_modes",)
 SCORE_ARRAYS = ("histogram", "post_histogram", "extreme_positions", "extreme_values")
+
+Columns = dict[str, npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def choose_scorer(device: str) -> Scorer:
 def score_layer(
     layer: Layer, scorer: Scorer, threads: int | None, errors: str, advance: Callable[[int], None]
 ) -> LayerScores:
-    """Score every neuron of a layer (METHODS 3 to 5 and 12).
+    """Score every neuron of a layer and its random directions (METHODS 3 to 5, 11, 12).
 
     `errors` says which neurons get one (top, all); `advance` is told how many are scored.
     """
@@ -71,16 +75,22 @@ def score_layer(
     positions = eligible_positions(layer)
     scores = _score_groups(layer, known, scorer, positions, threads, advance)
     pairs = read_pairs(layer.recording.store.database, recording.pair_set_id)
-    found = score_pairs(layer, pairs, known)
-    columns = {name: getattr(scores, name) for name in SCORE_COLUMNS}
+    inputs = read_pair_inputs(layer)
+    found = score_pairs(layer, pairs, inputs, known, threads)
+    chosen = np.arange(recording.n_tokens) if positions is None else positions
+    random = score_directions(Projection(layer, chosen), pairs, inputs, scorer, known, threads)
+    columns, nulls = _gather(scores, found.measures), _gather_random(random)
     columns["wd_se"] = measure_errors(layer, scores.wd, errors, positions, threads)
-    columns |= {name: getattr(found.md, name) for name in PAIR_COLUMNS}
     no_post = _explain_no_post(activation, known)
     return LayerScores(
         facts=found.facts,
         rows={
-            "neurons": _neuron_rows(scores.n_tokens, columns, no_post),
-            "layer_summaries": _summary_rows(columns),
+            "neurons": _rows("neuron", scores.n_tokens, columns, no_post),
+            "random_directions": _rows("direction", scores.n_tokens, nulls, no_post, random.reason),
+            "layer_summaries": [
+                *_summary_rows("neurons", columns),
+                *_summary_rows("random", nulls),
+            ],
             "pair_distances": found.distances,
             "top_pairs": found.top,
         },
@@ -145,16 +155,28 @@ def eligible_positions(layer: Layer) -> npt.NDArray[np.int64] | None:
     return positions[positions % row.window_length >= row.skip_first]
 
 
-def _neuron_rows(
-    n_tokens: int, columns: dict[str, npt.NDArray[np.float64]], no_post: str
+def _gather(scores: NeuronScores, measures: PairMeasures) -> Columns:
+    columns = {name: getattr(scores, name) for name in SCORE_COLUMNS}
+    return columns | {name: getattr(measures, name) for name in PAIR_COLUMNS}
+
+
+def _gather_random(random: RandomPopulation) -> Columns:
+    if random.found is None:
+        unknown = np.full(N_DIRECTIONS, np.nan)
+        return dict.fromkeys((*SCORE_COLUMNS, *PAIR_COLUMNS), unknown)
+    return _gather(*random.found)
+
+
+def _rows(
+    key: str, n_tokens: int, columns: Columns, no_post: str, no_scores: str = ""
 ) -> list[dict[str, Cell]]:
     names, table = list(columns), np.stack(list(columns.values()), axis=1).tolist()
     rows = []
-    for neuron, values in enumerate(table):
+    for number, values in enumerate(table):
         row: dict[str, Cell] = dict(zip(names, values, strict=True))
         row |= {name: _as_whole(row[name]) for name in WHOLE_COLUMNS}
-        reason = _explain(row, no_post)
-        rows.append({"neuron": neuron, "n_tokens": n_tokens, **row, "reason": reason})
+        reason = no_scores or _explain(row, no_post)
+        rows.append({key: number, "n_tokens": n_tokens, **row, "reason": reason})
     return rows
 
 
@@ -175,12 +197,7 @@ def _explain(row: dict[str, Cell], no_post: str) -> str | None:
         reasons.append(f"fewer than {LEAST_VALUES} values are below 0: negative_dip is undefined")
     if no_post:
         reasons.append(no_post)
-    if row["md"] != row["md"]:
-        reasons.append(
-            "the median output distance of the pairs is 0: md is undefined"
-            if row["dy_median"] == 0
-            else "fewer than two pairs have different inputs: md is undefined"
-        )
+    reasons += explain_pairs(row)
     return "; ".join(reasons) or None
 
 
@@ -190,8 +207,8 @@ def _explain_no_post(activation: str | None, known: str | None) -> str:
     return "" if known else f"the activation {activation!r} is not known: post_* are undefined"
 
 
-def _summary_rows(columns: dict[str, npt.NDArray[np.float64]]) -> list[dict[str, Cell]]:
+def _summary_rows(population: str, columns: Columns) -> list[dict[str, Cell]]:
     return [
-        {"population": "neurons", "metric": name, **asdict(summarise(values))}
+        {"population": population, "metric": name, **asdict(summarise(values))}
         for name, values in columns.items()
     ]

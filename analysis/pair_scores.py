@@ -6,14 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.metrics.activations import evaluate, is_known
-from analysis.metrics.differentiation import (
-    Differentiation,
-    input_distances,
-    measure_differentiation,
-    oi_ratios,
-    output_distances,
-    rank_highest,
+from analysis.metrics.differentiation import oi_ratios, output_distances, rank_highest
+from analysis.pair_measures import (
+    PairInputs,
+    PairMeasures,
+    Singles,
+    measure_pairs,
+    read_pair_inputs,
+    read_weight_norms,
 )
+from store.errors import SelfCheckError
 from store.queries.recordings import RecordingRow, read_pairs
 from store.recording import Layer
 from store.scores import Cell
@@ -25,38 +27,60 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PairScores:
-    """MD of every neuron, and the rows of the tables about pairs."""
+    """What pairs decide of every neuron, and the rows of the tables about pairs."""
 
-    md: Differentiation
+    measures: PairMeasures
     facts: dict[str, Cell]
     distances: list[dict[str, Cell]]
     top: list[dict[str, Cell]]
 
 
-def score_pairs(layer: Layer, pairs: npt.NDArray[np.int64], activation: str | None) -> PairScores:
-    """Score the recording's own pair set, `pairs` (P, 2) positions, in one layer."""
-    inputs = layer.small("pair_inputs").astype(np.float32)
+def score_pairs(
+    layer: Layer,
+    pairs: npt.NDArray[np.int64],
+    inputs: PairInputs,
+    activation: str | None,
+    threads: int | None,
+) -> PairScores:
+    """Score the recording's own pair set, `pairs` (P, 2) positions, in one layer.
+
+    SelfCheckError where outputs are further apart than weights and inputs allow.
+    """
     outputs = layer.small("pair_outputs").astype(np.float32)
-    dx, dy = input_distances(inputs), output_distances(outputs)
-    md = measure_differentiation(dx, dy)
+    norms = read_weight_norms(layer)
+    _check_law(layer.row.layer, inputs, outputs, norms)
+    measures = measure_pairs(inputs, outputs, norms, threads)
     pair_set = layer.recording.row.pair_set_id
-    top = _TopPairs(pair_set, pairs, outputs.astype(np.float64), dx, dy, activation)
+    top = _TopPairs(pair_set, pairs, outputs, inputs.dx, activation)
     distances: list[dict[str, Cell]] = [
         {"pair_set_id": pair_set, "pair": pair, "input_distance": distance}
-        for pair, distance in enumerate(dx.tolist())
+        for pair, distance in enumerate(inputs.dx.tolist())
     ]
-    return PairScores(md, _describe(md, len(dx)), distances, top.rows(md.md))
+    return PairScores(measures, _describe(inputs), distances, top.rows(measures.md))
 
 
-def _describe(md: Differentiation, n_pairs: int) -> dict[str, Cell]:
+def _check_law(layer: int, inputs: PairInputs, outputs: Singles, norms: Floats) -> None:
+    place = inputs.law.find_break(outputs, norms)
+    if place is None:
+        return
+    neuron, pair = place
+    one, two = outputs[neuron, 2 * pair : 2 * pair + 2].tolist()
+    raise SelfCheckError(
+        f"Layer {layer}, neuron {neuron}, pair {pair}: the outputs are {abs(one - two):.6g} apart, "
+        f"but weights of length {norms[neuron]:.6g} make at most "
+        f"{norms[neuron] * inputs.law.reach[pair]:.6g} of these inputs: the stored rows or weights "
+        "are not this layer's; remove the recording and record it again."
+    )
+
+
+def _describe(inputs: PairInputs) -> dict[str, Cell]:
     """Return the columns of `recording_layers`: a layer of many equal inputs is not comparable."""
-    comparable = md.degenerate_pairs <= COMPARABLE_SHARE * n_pairs
-    reason = None
-    if not comparable:
-        reason = f"{md.degenerate_pairs} of {n_pairs} pairs have equal inputs"
+    degenerate, n_pairs = inputs.degenerate, inputs.dx.size
+    comparable = degenerate <= COMPARABLE_SHARE * n_pairs
+    reason = None if comparable else f"{degenerate} of {n_pairs} pairs have equal inputs"
     return {
-        "degenerate_pairs": md.degenerate_pairs,
-        "max_input_distance": md.max_input_distance,
+        "degenerate_pairs": degenerate,
+        "max_input_distance": inputs.furthest,
         "comparable": int(comparable),
         "reason": reason,
     }
@@ -68,14 +92,13 @@ class _TopPairs:
 
     pair_set_id: int
     pairs: npt.NDArray[np.int64]
-    outputs: Floats
+    outputs: Singles
     dx: Floats
-    dy: Floats
     activation: str | None
 
     def rows(self, md: Floats) -> list[dict[str, Cell]]:
         neurons = rank_highest(md, TOP_NEURONS)
-        oi = oi_ratios(self.dx, self.dy[neurons])
+        oi = oi_ratios(self.dx, output_distances(self.outputs[neurons]))
         return [
             self._row(int(neuron), rank, int(pair), place, float(oi[rank, pair]))
             for rank, neuron in enumerate(neurons)
@@ -83,7 +106,7 @@ class _TopPairs:
         ]
 
     def _row(self, neuron: int, rank: int, pair: int, place: int, oi: float) -> dict[str, Cell]:
-        outputs = self.outputs[neuron, 2 * pair : 2 * pair + 2]
+        outputs = self.outputs[neuron, 2 * pair : 2 * pair + 2].astype(np.float64)
         post_1, post_2, survival = self._activate(outputs)
         return {
             "pair_set_id": self.pair_set_id,
@@ -115,12 +138,10 @@ def find_top_pairs(layer: Layer, neuron: int) -> list[dict[str, Cell]]:
 
     They have no `neuron_rank`; a neuron whose OI is undefined has none.
     """
-    row, database = layer.recording.row, layer.recording.store.database
-    inputs = layer.small("pair_inputs").astype(np.float32)
+    row, inputs = layer.recording.row, read_pair_inputs(layer)
     outputs = layer.small("pair_outputs")[neuron : neuron + 1].astype(np.float32)
-    dx, dy = input_distances(inputs), output_distances(outputs)
-    pairs, known = read_pairs(database, row.pair_set_id), known_activation(row)
-    top = _TopPairs(row.pair_set_id, pairs, outputs.astype(np.float64), dx, dy, known)
+    pairs = read_pairs(layer.recording.store.database, row.pair_set_id)
+    top = _TopPairs(row.pair_set_id, pairs, outputs, inputs.dx, known_activation(row))
     alone = np.zeros(1)  # the MD of the only neuron there, which comes first whatever it is
     return [found | {"neuron": neuron, "neuron_rank": None} for found in top.rows(alone)]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
+from analysis.directions import N_DIRECTIONS
 from analysis.layer_scores import SCORE_ARRAYS
 from analysis.run import AnalysisPlan, list_unmeasured, run_analysis
 from analysis.settings import AnalyzeSettings
@@ -28,7 +29,7 @@ from store.shards import file_bytes
 from store.store import Store
 
 ROW_BYTES = 400
-"""Of a neuron in the tables, with its share of the layer's pairs."""
+"""Of a neuron or random direction in the tables, with its share of the layer's pairs."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,9 @@ def _kept_bytes(plan: IngestPlan, part: CheckpointPlan) -> int:
     form, largest = part.form, max(part.tensors, key=lambda t: prod(t.shape), default=None)
     dtype = largest.dtype if largest and largest.dtype in DTYPES else "float32"
     names = (*PAIR_ARRAYS, *SCORE_ARRAYS)
-    each = sum(file_bytes(form.small(name)) for name in names) + ROW_BYTES * form.n_neurons
+    each = sum(file_bytes(form.small(name)) for name in names) + ROW_BYTES * (
+        form.n_neurons + N_DIRECTIONS
+    )
     if plan.settings.weights:
         each += file_bytes(form.small("projection", dtype))
     return each * (len(part.missing) + len(part.undropped))

@@ -51,7 +51,7 @@ def oi_ratios(dx: Floats, dy: Floats) -> Floats:
     valid = np.flatnonzero(dx > 0.0)
     ratios = np.full(dy.shape, np.nan)
     if valid.size:
-        ratios[:, valid] = _divide(dx[valid], _select(dy, valid))[0]
+        ratios[:, valid] = _divide(dx[valid], select_pairs(dy, valid))[0]
     return ratios
 
 
@@ -63,9 +63,14 @@ def measure_differentiation(dx: Floats, dy: Floats) -> Differentiation:
     if valid.size < _FEWEST_PAIRS:
         undefined = np.full(dy.shape[0], np.nan)
         return Differentiation(undefined, undefined, undefined, degenerate, furthest)
-    ratios, median = _divide(dx[valid], _select(dy, valid))
+    ratios, median = _divide(dx[valid], select_pairs(dy, valid))
     sem = ratios.std(axis=1, ddof=1) / np.sqrt(valid.size)
     return Differentiation(ratios.mean(axis=1), sem, median, degenerate, furthest)
+
+
+def select_pairs(dy: Floats, valid: npt.NDArray[np.intp]) -> Floats:
+    """Return the columns of dy (neurons, P) at valid pairs, itself where all are."""
+    return dy if valid.size == dy.shape[1] else np.take(dy, valid, axis=1)
 
 
 def rank_highest(values: Floats, k: int) -> npt.NDArray[np.int64]:
@@ -76,10 +81,6 @@ def rank_highest(values: Floats, k: int) -> npt.NDArray[np.int64]:
     known = np.flatnonzero(~np.isnan(values))
     order = np.argsort(-values[known], kind="stable")[:k]
     return known[order].astype(np.int64)
-
-
-def _select(dy: Floats, valid: npt.NDArray[np.intp]) -> Floats:
-    return dy if valid.size == dy.shape[1] else np.take(dy, valid, axis=1)
 
 
 def _divide(dx: Floats, dy: Floats) -> tuple[Floats, Floats]:

@@ -159,4 +159,4 @@ def _narrow(x: Floats, sums: Floats) -> float:
         dip = max(dip, _climb(x, lower, upper, g, new_low))
         dip = max(dip, _climb(turned, under, over, h, last - new_high))
         low, high = new_low, new_high
-    return 0.5 * dip / sums[-1]
+    return 0.5 * dip / float(sums[-1])

@@ -19,6 +19,7 @@ from tests.models import analyse, ingest, make_model, save, write_text
 from tests.oracles.layers import (
     Row,
     StoredLayer,
+    direction_layer,
     neuron_row,
     pairs_of,
     read_layer,
@@ -44,7 +45,8 @@ ONE = replace(BASE, layers=("1",))
 METRICS = (
     "mean", "std", "skewness", "kurtosis", "minimum", "maximum", "negative_fraction", "post_mean",
     "post_minimum", "post_maximum", "rounding_step", "wd", "md", "md_sem", "dy_median",
-    "wd_se", "negative_modes", "negative_dip",
+    "wd_se", "negative_modes", "negative_dip", "md_stable", "md_stable_se", "alignment",
+    "weight_norm",
 )  # fmt: skip
 CONSTANT, ZERO, COARSE = 3, 5, 7
 """Neurons of the odd model: constant, always 0, and far from 0, so that most outputs are equal."""
@@ -203,12 +205,19 @@ def check_pairs(found: Found) -> None:
 
 
 def check_summaries(found: Found) -> None:
-    rows, neurons = found.layer.rows("layer_summaries", "metric"), found.layer.rows("neurons", "1")
-    assert sorted(str(row["metric"]) for row in rows) == sorted(METRICS)
+    neurons: list[Row] = list(found.neurons.values())
+    check_population(found, "neurons", neurons)
+    check_population(found, "random", found.layer.rows("random_directions", "direction"))
+
+
+def check_population(found: Found, population: str, members: list[Row]) -> None:
+    every = found.layer.rows("layer_summaries", "metric")
+    rows = [row for row in every if row["population"] == population]
+    named = set(METRICS) - ({"wd_se"} if population == "random" else set())
+    assert [row["metric"] for row in rows] == sorted(named)
     for row in rows:
-        values = [neuron[str(row["metric"])] for neuron in neurons]
-        expected = summary_row([float(v) for v in values if isinstance(v, int | float)])
-        assert_row(row, expected | {"population": "neurons"})
+        values = [member[str(row["metric"])] for member in members]
+        assert_row(row, summary_row([float(v) for v in values if isinstance(v, int | float)]))
 
 
 def check_layer_row(found: Found) -> None:
@@ -231,6 +240,28 @@ def check_layer_row(found: Found) -> None:
 @pytest.mark.parametrize(("name", "layer"), PLACES)
 def test_every_column_of_neurons(name: str, layer: int, found: Find) -> None:
     check_neurons(found(name, layer))
+
+
+PLAIN = {"float16": (5e-3, 1e-3), "bfloat16": (1e-2, 3e-3), "float32": (1e-4, 1e-5)}
+"""What another order of summing may move a direction's numbers by: relative, absolute."""
+
+
+@pytest.mark.parametrize(("name", "layer"), PLACES)
+def test_random_directions_are_scored_as_neurons(name: str, layer: int, found: Find) -> None:
+    stored = found(name, layer).layer
+    rows, plain = stored.rows("random_directions", "direction"), direction_layer(stored)
+    pairs, (relative, absolute) = pairs_of(plain), PLAIN[stored.dtype]
+    assert len(rows) == 512
+    for number in range(0, 512, SPARSE):
+        wanted, row = neuron_row(plain, number, pairs), rows[number]
+        numbers = {column: value for column, value in wanted.items() if column != "neuron"}
+        assert {c for c in numbers if row[c] is None} == {c for c in numbers if wanted[c] is None}
+        known = {column: value for column, value in numbers.items() if value is not None}
+        assert {c: row[c] for c in known} == pytest.approx(known, rel=relative, abs=absolute)
+
+
+SPARSE = 73
+"""Every 73rd direction is scored plainly."""
 
 
 @pytest.mark.parametrize(("name", "layer"), PLACES)
@@ -270,6 +301,9 @@ def test_undefined_numbers_are_null_with_a_reason(found: Find) -> None:
             assert (row["std"], row["dy_median"]) == (0.0, 0.0)
             names = ("skewness", "kurtosis", "rounding_step", "wd", "wd_se", "negative_modes")
             assert [row[name] for name in (*names, "md", "md_sem")] == [None] * 8
+            assert (row["md_stable"], row["alignment"], row["weight_norm"]) == (None, None, 0.0)
+            assert "in a re-matching of the pairs: so is md_stable" in str(row["reason"])
+            assert "the weights are 0: alignment is undefined" in str(row["reason"])
             assert (
                 "no variance: skewness, kurtosis, rounding_step, wd and negative_modes are"
                 in str(row["reason"])
@@ -348,10 +382,19 @@ def test_views_give_the_same_numbers_by_name(
             c: neuron[c] for c in (*METRICS, "reason")
         }
         assert row["wd_floor"] == pytest.approx(0.8332 / 2400**0.5)
-    (summary,) = read_rows(
+    summaries = read_rows(
         store, "SELECT * FROM wd_by_checkpoint WHERE recording = ? AND layer = 1", names["odd"]
     )
-    assert (summary["n"], summary["population"]) == (38, "neurons")
+    found_n = {row["population"]: row["n"] for row in summaries}
+    assert found_n == {"neurons": 38, "random": 512}
+    for row in rows:
+        for metric in ("wd", "md"):
+            (summary,) = (
+                s
+                for s in layer.rows("layer_summaries", "population")
+                if (s["population"], s["metric"]) == ("random", metric)
+            )
+            assert row[f"{metric}_random_p99"] == summary["p99"]
 
 
 def test_an_unknown_activation_leaves_posts_out_and_says_so(

@@ -142,6 +142,8 @@ def test_threads_change_no_number(
     assert results(store) == results(undisturbed)
     with pytest.raises(InputError, match="--threads is 0; give 1 or more"):
         AnalyzeSettings(threads=0)
+    with pytest.raises(InputError, match="--errors is 'none'; choose one of top, all"):
+        AnalyzeSettings(errors="none")
 
 
 def test_a_card_finds_the_same_numbers(

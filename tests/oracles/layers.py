@@ -2,12 +2,21 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from tests.oracles.matchings import (
+    OracleMatching,
+    length,
+    oracle_alignment,
+    oracle_matchings,
+    oracle_stability,
+)
 from tests.oracles.metrics import (
     NAN,
     OraclePairs,
@@ -41,6 +50,16 @@ class StoredLayer:
     window_length: int
     eligible: list[int]
     pairs: list[tuple[int, int]]
+    pair_seed: int
+    weights: list[list[float]]
+
+    @cached_property
+    def pair_positions(self) -> list[int]:
+        return [position for pair in self.pairs for position in pair]
+
+    @cached_property
+    def matchings(self) -> list[OracleMatching]:
+        return oracle_matchings([self.inputs[p] for p in self.pair_positions], self.pair_seed)
 
     @property
     def folder(self) -> Path:
@@ -78,9 +97,10 @@ def read_layer(store: Path, name: str, layer: int) -> StoredLayer:
     (row,) = read_rows(
         store,
         "SELECT r.id, r.dtype, r.projection, r.pair_set_id, m.gated, m.activation, "
-        "s.window_length, s.skip_first FROM recordings r "
+        "s.window_length, s.skip_first, p.seed FROM recordings r "
         "JOIN checkpoints c ON c.id = r.checkpoint_id JOIN models m ON m.id = c.model_id "
-        "JOIN token_streams s ON s.id = r.stream_id WHERE r.name = ?",
+        "JOIN token_streams s ON s.id = r.stream_id "
+        "JOIN pair_sets p ON p.id = r.pair_set_id WHERE r.name = ?",
         name,
     )
     recording, length, skipped = (int(str(row[c])) for c in ("id", "window_length", "skip_first"))
@@ -102,11 +122,13 @@ def read_layer(store: Path, name: str, layer: int) -> StoredLayer:
         window_length=length,
         eligible=[p for p in range(len(pre[0])) if p % length >= skipped],
         pairs=[(int(str(p["position_1"])), int(str(p["position_2"]))) for p in pairs],
+        pair_seed=int(str(row["seed"])),
+        weights=read_numbers(folder, "projection").tolist(),
     )
 
 
 def pairs_of(layer: StoredLayer) -> OraclePairs:
-    order = [position for pair in layer.pairs for position in pair]
+    order = layer.pair_positions
     inputs = [layer.inputs[position] for position in order]
     return oracle_pairs(inputs, [[y[position] for position in order] for y in layer.pre])
 
@@ -128,10 +150,36 @@ def neuron_row(
     numbers["negative_modes"] = oracle_negative_modes(y, histogram, moments.mean, moments.std)
     for name in ("md", "md_sem", "dy_median"):
         numbers[name] = getattr(pairs, name)[neuron]
+    numbers |= weighed(layer, neuron, pairs)
     if pairs.dy_median[neuron] == 0.0:
         numbers["dy_median"] = 0.0
     key: Row = {"recording_id": layer.recording_id, "layer": layer.layer, "neuron": neuron}
     return key | {name: null(value) for name, value in numbers.items()}
+
+
+def weighed(layer: StoredLayer, neuron: int, pairs: OraclePairs) -> dict[str, float]:
+    """What re-matched pairs and the weights tell."""
+    y, norm = layer.pre[neuron], length(layer.weights[neuron])
+    stable, error = oracle_stability([y[p] for p in layer.pair_positions], layer.matchings)
+    return {
+        "md_stable": stable,
+        "md_stable_se": error,
+        "alignment": oracle_alignment(pairs.dx, pairs.dy[neuron], norm),
+        "weight_norm": norm,
+    }
+
+
+def direction_layer(layer: StoredLayer) -> StoredLayer:
+    """A layer whose neurons are the random directions of another."""
+    d = len(layer.inputs[0])
+    rng = np.random.default_rng([layer.pair_seed, layer.layer, 0])
+    directions = rng.standard_normal((512, d))
+    outputs = directions.astype(np.float32) @ np.array(layer.inputs, np.float32).T
+    if layer.dtype == "bfloat16":
+        rounded = torch.from_numpy(outputs).bfloat16().double().numpy()
+    else:
+        rounded = outputs.astype(layer.dtype).astype(np.float64)
+    return replace(layer, pre=rounded.tolist(), weights=directions.tolist())
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
