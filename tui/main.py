@@ -19,6 +19,7 @@ COMMANDS = {
     "figures": "Draw the figures of the paper, each with its numbers.",
     "neuron": "Show one neuron: metrics, histograms, pairs, extremes, what it writes.",
     "compare": "Compare the same neurons in two recordings.",
+    "report": "Judge the paper's claims on recordings, in one HTML file.",
     "status": "List models, recordings, their size and state, and jobs.",
     "verify": "Check the arrays against the ledger.",
     "copy": "Copy recordings into another store, whole or without their arrays.",

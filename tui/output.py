@@ -49,6 +49,18 @@ def write_file(result: Rows, form: str, path: Path, *, notices: TextIO | None = 
         raise InputError(f"{path} cannot be written: {error.strerror}.") from error
 
 
+def write_text(text: str, path: Path) -> None:
+    """Write a text to a file, which is replaced only when everything is written.
+
+    Raises InputError where the file cannot be written.
+    """
+    try:
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a file to write in the block, which then takes the place of `path`."""

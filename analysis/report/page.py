@@ -1,0 +1,110 @@
+"""A report as one HTML file that needs nothing else: styles, tables and figures are inside.
+
+The template escapes every text; a figure is an image of its own, so nothing in it can act on the
+page, and the page forbids itself scripts and the network.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from analysis.report.claims import FAILS, HOLDS, MISSING, Claim, Statement, show_p
+from analysis.report.provenance import Provenance
+from store.database import Database
+from store.printable import printable
+from store.queries.recordings import RecordingRow
+from store.queries.summaries import (
+    LayerLine,
+    NeuronLine,
+    PairLine,
+    list_layer_lines,
+    list_neuron_lines,
+    list_pair_lines,
+)
+
+TOP_NEURONS = 10
+NOTHING = "\u2013"
+VERDICTS = (HOLDS, FAILS, MISSING)
+_MARKS = {HOLDS: "yes", FAILS: "no", MISSING: "none"}
+_FORMS = {b"\x89PNG": "image/png", b"<?xml": "image/svg+xml", b"<svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True)
+class Section:
+    """The tables of one recording."""
+
+    recording: str
+    layers: Sequence[LayerLine]
+    neurons: Sequence[NeuronLine]
+    pairs: Sequence[PairLine]
+
+
+def read_sections(database: Database, recordings: Sequence[RecordingRow]) -> list[Section]:
+    """Return the tables of each recording."""
+    return [
+        Section(
+            r.name,
+            list_layer_lines(database, r.id),
+            list_neuron_lines(database, r.id, TOP_NEURONS),
+            list_pair_lines(database, r.id),
+        )
+        for r in recordings
+    ]
+
+
+def render_page(
+    claims: Sequence[Claim],
+    sections: Sequence[Section],
+    provenances: Sequence[Provenance],
+    figures: Mapping[str, bytes],
+    made: str,
+) -> str:
+    """Return the page; `figures` are SVG or PNG by caption, `made` says when and by what."""
+    environment = Environment(
+        loader=PackageLoader("analysis.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "number": _number, "share": _share, "count": _count, "text": _text, "p": show_p,
+        "mark": _MARKS.__getitem__,
+    }  # fmt: skip
+    return environment.get_template("report.html").render(
+        claims=claims,
+        groups=_group(claims),
+        counts=[(v, sum(c.verdict == v for c in claims)) for v in VERDICTS],
+        sections=sections,
+        provenances=provenances,
+        figures=[(caption, _image(data)) for caption, data in figures.items()],
+        made=made,
+    )
+
+
+def _group(claims: Sequence[Claim]) -> list[tuple[Statement, list[Claim]]]:
+    grouped = groupby(claims, key=lambda c: c.finding.statement)
+    return [(statement, list(of)) for statement, of in grouped]
+
+
+def _image(data: bytes) -> Markup:
+    """Return the address of an image that holds the image itself."""
+    form = next(form for start, form in _FORMS.items() if data.lstrip().startswith(start))
+    return Markup(f"data:{form};base64,{b64encode(data).decode()}")
+
+
+def _number(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3g}"
+
+
+def _share(value: float | None) -> str:
+    return NOTHING if value is None else f"{100 * value:.1f} %"
+
+
+def _count(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def _text(value: str | None) -> str:
+    return NOTHING if value is None else printable(value)
