@@ -39,7 +39,7 @@ def score_pairs(layer: Layer, pairs: npt.NDArray[np.int64], activation: str | No
     dx, dy = input_distances(inputs), output_distances(outputs)
     md = measure_differentiation(dx, dy)
     pair_set = layer.recording.row.pair_set_id
-    top = _TopPairs(pair_set, pairs, outputs.astype(np.float64), dx, dy, activation)
+    top = TopPairs(pair_set, pairs, outputs.astype(np.float64), dx, dy, activation)
     distances: list[dict[str, Cell]] = [
         {"pair_set_id": pair_set, "pair": pair, "input_distance": distance}
         for pair, distance in enumerate(dx.tolist())
@@ -62,7 +62,7 @@ def _describe(md: Differentiation, n_pairs: int) -> dict[str, Cell]:
 
 
 @dataclass(frozen=True)
-class _TopPairs:
+class TopPairs:
     """The rows of `top_pairs`: the highest OI of the neurons of highest MD."""
 
     pair_set_id: int
@@ -73,6 +73,7 @@ class _TopPairs:
     activation: str | None
 
     def rows(self, md: Floats) -> list[dict[str, Cell]]:
+        """Return the rows for the neurons of highest MD."""
         neurons = rank_highest(md, TOP_NEURONS)
         oi = oi_ratios(self.dx, self.dy[neurons])
         return [
@@ -83,7 +84,7 @@ class _TopPairs:
 
     def _row(self, neuron: int, rank: int, pair: int, place: int, oi: float) -> dict[str, Cell]:
         outputs = self.outputs[neuron, 2 * pair : 2 * pair + 2]
-        post_1, post_2, survival = self._activate(outputs)
+        post_1, post_2, survival = activate(self.activation, outputs)
         return {
             "pair_set_id": self.pair_set_id,
             "source": "sampled",
@@ -101,9 +102,13 @@ class _TopPairs:
             "oi": oi,
         }
 
-    def _activate(self, outputs: Floats) -> tuple[float | None, float | None, float | None]:
-        if self.activation is None:
-            return None, None, None
-        first, second = evaluate(self.activation, outputs).tolist()
-        apart = abs(float(outputs[0] - outputs[1]))
-        return first, second, abs(first - second) / apart if apart else None
+
+def activate(
+    activation: str | None, outputs: Floats
+) -> tuple[float | None, float | None, float | None]:
+    """Return both outputs (2,) after the activation, and the share of their distance left."""
+    if activation is None:
+        return None, None, None
+    first, second = evaluate(activation, outputs).tolist()
+    apart = abs(float(outputs[0] - outputs[1]))
+    return first, second, abs(first - second) / apart if apart else None

@@ -98,7 +98,7 @@ def list_unmeasured(store: Store, recording: RecordingRow) -> list[LayerRow]:
 def _finished(store: Store, recording_id: int) -> dict[int, dict[str, int]]:
     done: dict[int, dict[str, int]] = {}
     for row in list_analyses(store.database, recording_id):
-        if row.finished_at is not None and row.layer != WHOLE:
+        if row.finished_at is not None and row.layer != WHOLE and row.analysis in METHODS:
             done.setdefault(row.layer, {})[row.analysis] = row.method
     return done
 

@@ -13,6 +13,7 @@ from store.printable import printable
 from tui.context import Context
 
 if TYPE_CHECKING:
+    from analysis.pair_mining import PairsPlan
     from analysis.run import AnalysisPlan
     from analysis.scores_only import ScoresPlan
     from ingest.plan import CheckpointPlan, IngestPlan
@@ -94,6 +95,16 @@ def show_analysis(context: Context, plan: "AnalysisPlan", *, dry_run: bool) -> N
         )
     lines.append(f"{len(plan.layers)} layers, {plan.n_neurons:,} neurons left to analyse.")
     show_lines(context, lines, dry_run=dry_run)
+
+
+def show_pairs(context: Context, plan: "PairsPlan", *, dry_run: bool) -> None:
+    """Say how many pairs of how many neurons a search looks at, and its time."""
+    line = (
+        f"{plan.layer.recording.name} layer {plan.layer.row.layer}: {plan.n_pairs:,} pairs of "
+        f"{len(plan.positions):,} positions, {len(plan.neurons)} neurons, about "
+        f"{format_seconds(plan.seconds)}."
+    )
+    show_lines(context, [line], dry_run=dry_run)
 
 
 def show_copy(context: Context, plan: "CopyPlan", *, dry_run: bool) -> None:

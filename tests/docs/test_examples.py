@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pytest
 
 import ingest.demo
-from analysis.settings import AnalyzeSettings
+from analysis.settings import AnalyzeSettings, PairsSettings
 from ingest.demo_plan import DemoPlan, DemoSize
 from ingest.settings import IngestSettings
 from store.tables import metadata
@@ -105,7 +105,7 @@ def test_every_command_table_and_view_is_in_the_docs() -> None:
 
 
 def test_every_setting_is_in_the_docs() -> None:
-    for settings in (IngestSettings, AnalyzeSettings):
+    for settings in (IngestSettings, AnalyzeSettings, PairsSettings):
         for entry in fields(settings):
             assert f"  {option_name(entry)}" in PAGES["commands.md"]
 
