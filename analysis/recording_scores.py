@@ -7,6 +7,7 @@ them then). Each writes its tables whole.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.metric_correlations import correlate_metrics
 from store.jobs import Job, Progress
 from store.queries.analyses import list_analyses
 from store.queries.recordings import RecordingRow
@@ -26,7 +27,7 @@ class Analysis:
     measure: Callable[[Recording], Rows]
 
 
-ANALYSES: tuple[Analysis, ...] = ()
+ANALYSES: tuple[Analysis, ...] = (Analysis("correlations", 1, correlate_metrics),)
 
 
 def list_left(store: Store, recording: RecordingRow) -> list[Analysis]:

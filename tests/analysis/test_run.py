@@ -59,7 +59,7 @@ def results(store: Store) -> tuple[dict[str, list[dict[str, Cell]]], dict[str, b
 def analyses(store: Store) -> dict[Cell, dict[Cell, tuple[Cell, bool]]]:
     """By layer and analysis: the version, and whether it is finished and free."""
     found: dict[Cell, dict[Cell, tuple[Cell, bool]]] = {}
-    for row in read_rows(store.folder, "SELECT * FROM layer_analyses"):
+    for row in read_rows(store.folder, "SELECT * FROM layer_analyses WHERE layer >= 0"):
         free = row["finished_at"] is not None and row["claimed_by"] is None
         found.setdefault(row["layer"], {})[row["analysis"]] = (row["method"], free)
     return found
@@ -124,7 +124,7 @@ def test_only_the_recordings_named_are_planned(
 def test_progress_counts_neurons_under_the_layers_name(store: Store) -> None:
     reports: list[tuple[str, int, int]] = []
     analyse(store, lambda *seen: reports.append(seen))
-    assert reports == [
+    assert [seen for seen in reports if "layer" in seen[0]] == [
         (f"{NAME} layer {layer}: neurons", 40 * (layer + 1), 120) for layer in range(3)
     ]
     jobs = read_rows(store.folder, "SELECT kind, state, done, total FROM jobs ORDER BY id")
