@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.layer_scores import LayerScores, choose_scorer, score_layer
+from analysis.pair_seeds import SeedsPlan, plan_seeds, run_seeds
 from analysis.recording_scores import ANALYSES, list_left, measure_recording
 from analysis.settings import AnalyzeSettings
 from store.dropping import find_undropped
@@ -41,6 +42,7 @@ class AnalysisPlan:
     recordings: tuple[RecordingRow, ...] = ()
     incomplete: tuple[tuple[RecordingRow, int], ...] = ()
     dropped: tuple[tuple[RecordingRow, int], ...] = ()
+    seeds: SeedsPlan = SeedsPlan()
 
     @property
     def n_neurons(self) -> int:
@@ -48,8 +50,10 @@ class AnalysisPlan:
         return sum(neurons for _, _, neurons in self.layers)
 
 
-def plan_analysis(store: Store, recordings: Sequence[RecordingRow]) -> AnalysisPlan:
-    """Return what is left to analyse of some recordings.
+def plan_analysis(
+    store: Store, recordings: Sequence[RecordingRow], seeds: Sequence[int] = ()
+) -> AnalysisPlan:
+    """Return what is left to analyse of some recordings, also by pair sets of further `seeds`.
 
     A layer that keeps scores is measured while its recording is made: `analyze` leaves it to that.
     """
@@ -74,6 +78,7 @@ def plan_analysis(store: Store, recordings: Sequence[RecordingRow]) -> AnalysisP
         tuple(r for r in recordings if _has_whole_left(store, r, left)),
         tuple(incomplete),
         tuple(dropped),
+        plan_seeds(store, recordings, seeds, [(row.id, layer) for row, layer, _ in left]),
     )
 
 
@@ -118,6 +123,7 @@ def run_analysis(
         else:
             busy.append((recording, number))
             progress.advance(neurons)
+    run_seeds(plan.seeds, store, progress, job)
     for recording in plan.recordings:
         measure_recording(store, recording, progress, job)
     return busy

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ingest.settings import DEVICES
+from ingest.settings import DEVICES, MOST_SEED
 from store.errors import UsageError
 from store.settings import check_types, setting
 
@@ -20,12 +20,26 @@ class AnalyzeSettings:
         choices=DEVICES,
     )
 
+    pair_seeds: tuple[str, ...] = setting(
+        (), "Seeds of further pair sets to measure MD by: 1,2.", unit="SEED,..."
+    )
+
     def __post_init__(self) -> None:
         check_types(self)
+        wrong = [text for text in self.pair_seeds if not (text.isascii() and text.isdigit())]
+        if wrong:
+            raise UsageError(f"--pair-seeds has {wrong[0]!r}; give numbers, as --pair-seeds 1,2.")
+        if self.seeds and max(self.seeds) > MOST_SEED:
+            raise UsageError(f"--pair-seeds has {max(self.seeds)}; give {MOST_SEED} or less.")
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"--threads is {self.threads}; give 1 or more.")
         if self.device not in DEVICES:
             raise UsageError(f"--device is {self.device!r}; choose one of {', '.join(DEVICES)}.")
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the further pair sets, each once."""
+        return tuple(dict.fromkeys(map(int, self.pair_seeds)))
 
 
 MOST_NEURONS = 100

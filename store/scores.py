@@ -69,6 +69,7 @@ def save_layer(
             _clear(connection, table, recording_id, layer)
             if new:
                 connection.execute(insert(table), [key | _without_nan(row) for row in new])
+        _clear(connection, t.neuron_md, recording_id, layer)
         forget_comparisons(connection, recording_id, layer)
         _forget_analyses(connection, recording_id, WHOLE)
         _forget_analyses(connection, recording_id, layer)
@@ -124,6 +125,35 @@ def save_all_pairs(
             connection.execute(insert(t.top_pairs), [values | dict(row) for row in rows])
         done = {"job_id": job_id, "claimed_by": None, "finished_at": utc_now()}
         _replace_analyses(connection, recording_id, layer, {ALL_PAIRS: 1}, done)
+
+
+def save_pair_set(
+    store: Store,
+    key: tuple[int, int, int],
+    seed: int,
+    method: int,
+    job_id: int,
+    rows: Mapping[str, Sequence[Mapping[str, Cell]]],
+    blocks: Sequence[BlockFacts],
+) -> None:
+    """Write what a further pair set says of a layer, in place of what it said before.
+
+    `key` is the recording, the layer and the pair set; `blocks` are its arrays.
+    """
+    recording_id, layer, pair_set_id = key
+    values: dict[str, Cell] = {
+        "recording_id": recording_id, "layer": layer, "pair_set_id": pair_set_id,
+    }  # fmt: skip
+    with store.database.write() as connection:
+        for name, new in rows.items():
+            table = t.metadata.tables[name]
+            same = (table.c[column] == value for column, value in values.items())
+            connection.execute(delete(table).where(*same))
+            if new:
+                connection.execute(insert(table), [values | _without_nan(row) for row in new])
+        commit_blocks(connection, recording_id, blocks)
+        done = {"job_id": job_id, "claimed_by": None, "finished_at": utc_now()}
+        _replace_analyses(connection, recording_id, layer, {f"pairs.{seed}": method}, done)
 
 
 def _forget_analyses(connection: Connection, recording_id: int, layer: int) -> None:

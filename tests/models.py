@@ -196,7 +196,7 @@ def analyse(
 ) -> list[int]:
     """Analyse what is missing, as the command does; returns the layers that others are at."""
     work = plan_analysis(store, list_recordings(store.database))
-    if not work.layers:
+    if not (work.layers or work.recordings):
         return []
     with unsynced(), run_job(store, "analyze", {}, "negspace analyze", report) as job:
         busy = run_analysis(store, work, settings, job)

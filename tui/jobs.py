@@ -103,9 +103,9 @@ def analyse(
     settings = settings or AnalyzeSettings()
     store = context.open() if dry_run else context.open_for_writing()
     rows = [find_recording(store.database, name) for name in names]
-    plan = plan_analysis(store, rows or list_recordings(store.database))
+    plan = plan_analysis(store, rows or list_recordings(store.database), settings.seeds)
     show_analysis(context, plan, dry_run=dry_run)
-    if dry_run or not (plan.layers or plan.recordings):
+    if dry_run or not (plan.layers or plan.recordings or plan.seeds.layers):
         return
     context.resumable = True
     asked = {"recordings": list(names), **as_json(settings)}

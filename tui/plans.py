@@ -93,6 +93,9 @@ def show_analysis(context: Context, plan: "AnalysisPlan", *, dry_run: bool) -> N
             f"{name} keeps scores only, so what is new in these analyses needs a new recording "
             f"(layers {layers}): `negspace remove` it and run its ingest again, or --keep all."
         )
+    lines += plan.seeds.notes
+    if plan.seeds.layers:
+        lines.append(f"{len(plan.seeds.layers)} layers left to measure by further pair sets.")
     lines.append(f"{len(plan.layers)} layers, {plan.n_neurons:,} neurons left to analyse.")
     show_lines(context, lines, dry_run=dry_run)
 

@@ -154,6 +154,12 @@ def read_pairs(database: Database, pair_set_id: int) -> IntArray:
     return np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 2)
 
 
+def read_pair_seed(database: Database, pair_set_id: int) -> int:
+    """Return the seed of a pair set."""
+    rows = database.rows("SELECT seed FROM pair_sets WHERE id = :id", {"id": pair_set_id})
+    return int(rows[0][0])
+
+
 def explain_dropped(recording: RecordingRow, layer: LayerRow) -> str:
     """Return how to get the blocks of a layer that keeps its scores only, "" for any other."""
     if recording.keep != "scores" or layer.state != "complete":
