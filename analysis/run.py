@@ -4,7 +4,7 @@ A layer is claimed, scored and written whole; an interrupt loses the layer at wo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from analysis.layer_scores import LayerScores, choose_scorer, score_layer
 from analysis.pair_seeds import SeedsPlan, plan_seeds, run_seeds
@@ -42,7 +42,7 @@ class AnalysisPlan:
     recordings: tuple[RecordingRow, ...] = ()
     incomplete: tuple[tuple[RecordingRow, int], ...] = ()
     dropped: tuple[tuple[RecordingRow, int], ...] = ()
-    seeds: SeedsPlan = SeedsPlan()
+    seeds: SeedsPlan = field(default_factory=SeedsPlan)
 
     @property
     def n_neurons(self) -> int:

@@ -139,7 +139,8 @@ class LayerFormat:
     def small(self, name: str, dtype: str | None = None) -> ArrayFormat:
         """Return the format of a small array, one file of its own shape.
 
-        `pair_inputs.3` is of the pair set 3, a further one. `dtype` is needed for the weights only, which have the checkpoint's.
+        `pair_inputs.3` is that of the further pair set 3. `dtype` is needed for the weights only,
+        which have the checkpoint's.
         """
         m, d, p = self.n_neurons, self.d_model, 2 * self.n_pairs
         shape, names, own = {
