@@ -13,7 +13,7 @@ from analysis.settings import AnalyzeSettings
 from store.errors import InputError, UsageError
 from store.jobs import run_job
 from store.layout import BLOCK_ARRAYS
-from store.ledger import forget_arrays
+from store.ledger import forget_arrays, remove_recording
 from store.maintenance import find_debris, verify_files
 from store.queries.recordings import list_recordings
 from store.store import Store
@@ -123,3 +123,14 @@ def test_scores_only_needs_a_new_recording(tmp_path: Path) -> None:
     (note,) = plan.notes
     assert "keeps scores only" in note
     assert "record the same with --keep all" in note
+
+
+def test_a_pair_set_stays_while_a_recording_uses_it(tmp_path: Path) -> None:
+    made = make_recording(tmp_path, PLAN)
+    other = make_recording(made.store, replace(PLAN, revision="step2", weights="b"))
+    measure(made.store, ("1",))
+    query = "SELECT id FROM pair_sets WHERE seed = 1"
+    remove_recording(made.store, other.id, other.name)
+    assert len(read_rows(made.store.folder, query)) == 1
+    remove_recording(made.store, made.id, made.name)
+    assert read_rows(made.store.folder, query) == []
