@@ -51,7 +51,7 @@ def score_pairs(
     _check_law(layer.row.layer, inputs, outputs, norms)
     measures = measure_pairs(inputs, outputs, norms, threads)
     pair_set = layer.recording.row.pair_set_id
-    top = _TopPairs(pair_set, pairs, outputs, inputs.dx, activation)
+    top = TopPairs(pair_set, pairs, outputs, inputs.dx, activation)
     distances: list[dict[str, Cell]] = [
         {"pair_set_id": pair_set, "pair": pair, "input_distance": distance}
         for pair, distance in enumerate(inputs.dx.tolist())
@@ -87,7 +87,7 @@ def _describe(inputs: PairInputs) -> dict[str, Cell]:
 
 
 @dataclass(frozen=True)
-class _TopPairs:
+class TopPairs:
     """The rows of `top_pairs`: the highest OI of the neurons of highest MD."""
 
     pair_set_id: int
@@ -97,6 +97,7 @@ class _TopPairs:
     activation: str | None
 
     def rows(self, md: Floats) -> list[dict[str, Cell]]:
+        """Return the rows for the neurons of highest MD."""
         neurons = rank_highest(md, TOP_NEURONS)
         oi = oi_ratios(self.dx, output_distances(self.outputs[neurons]))
         return [
@@ -107,7 +108,7 @@ class _TopPairs:
 
     def _row(self, neuron: int, rank: int, pair: int, place: int, oi: float) -> dict[str, Cell]:
         outputs = self.outputs[neuron, 2 * pair : 2 * pair + 2].astype(np.float64)
-        post_1, post_2, survival = self._activate(outputs)
+        post_1, post_2, survival = activate(self.activation, outputs)
         return {
             "pair_set_id": self.pair_set_id,
             "source": "sampled",
@@ -125,13 +126,6 @@ class _TopPairs:
             "oi": oi,
         }
 
-    def _activate(self, outputs: Floats) -> tuple[float | None, float | None, float | None]:
-        if self.activation is None:
-            return None, None, None
-        first, second = evaluate(self.activation, outputs).tolist()
-        apart = abs(float(outputs[0] - outputs[1]))
-        return first, second, abs(first - second) / apart if apart else None
-
 
 def find_top_pairs(layer: Layer, neuron: int) -> list[dict[str, Cell]]:
     """Return the rows that `top_pairs` would have of a neuron that is not of highest MD.
@@ -141,7 +135,7 @@ def find_top_pairs(layer: Layer, neuron: int) -> list[dict[str, Cell]]:
     row, inputs = layer.recording.row, read_pair_inputs(layer)
     outputs = layer.small("pair_outputs")[neuron : neuron + 1].astype(np.float32)
     pairs = read_pairs(layer.recording.store.database, row.pair_set_id)
-    top = _TopPairs(row.pair_set_id, pairs, outputs, inputs.dx, known_activation(row))
+    top = TopPairs(row.pair_set_id, pairs, outputs, inputs.dx, known_activation(row))
     alone = np.zeros(1)  # the MD of the only neuron there, which comes first whatever it is
     return [found | {"neuron": neuron, "neuron_rank": None} for found in top.rows(alone)]
 
@@ -150,3 +144,14 @@ def known_activation(recording: RecordingRow) -> str | None:
     """Return the activation of a recording's neurons, or None where it has none that is known."""
     activation = recording.neuron_activation
     return activation if activation is not None and is_known(activation) else None
+
+
+def activate(
+    activation: str | None, outputs: Floats
+) -> tuple[float | None, float | None, float | None]:
+    """Return both outputs (2,) after the activation, and the share of their distance left."""
+    if activation is None:
+        return None, None, None
+    first, second = evaluate(activation, outputs).tolist()
+    apart = abs(float(outputs[0] - outputs[1]))
+    return first, second, abs(first - second) / apart if apart else None

@@ -7,6 +7,7 @@ them then). Each writes its tables whole.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.metric_correlations import correlate_metrics
 from analysis.pair_kinds import measure_pair_kinds
 from analysis.profiles import measure_profiles
 from store.jobs import Job, Progress
@@ -29,6 +30,7 @@ class Analysis:
 
 
 ANALYSES: tuple[Analysis, ...] = (
+    Analysis("correlations", 1, correlate_metrics),
     Analysis("profiles", 1, measure_profiles),
     Analysis("kinds", 1, measure_pair_kinds),
 )

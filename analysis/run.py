@@ -4,9 +4,10 @@ A layer is claimed, scored and written whole; an interrupt loses the layer at wo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from analysis.layer_scores import LayerScores, choose_scorer, score_layer
+from analysis.pair_seeds import SeedsPlan, plan_seeds, run_seeds
 from analysis.recording_scores import ANALYSES, list_left, measure_recording
 from analysis.settings import AnalyzeSettings
 from analysis.weight_changes import NO_CHANGES, ChangesPlan, plan_changes, run_changes
@@ -52,11 +53,13 @@ class AnalysisPlan:
     weights: ChangesPlan = NO_CHANGES
     incomplete: tuple[tuple[RecordingRow, int], ...] = ()
     dropped: tuple[tuple[RecordingRow, int], ...] = ()
+    seeds: SeedsPlan = field(default_factory=SeedsPlan)
 
     @property
     def has_work(self) -> bool:
         """Whether anything is left to do."""
-        return bool(self.layers or self.recordings or self.weights.changes or self.weights.stale)
+        weights = self.weights.changes or self.weights.stale
+        return bool(self.layers or self.recordings or weights or self.seeds.layers)
 
     @property
     def n_units(self) -> int:
@@ -70,9 +73,12 @@ class AnalysisPlan:
 
 
 def plan_analysis(
-    store: Store, recordings: Sequence[RecordingRow], errors: str = "top"
+    store: Store,
+    recordings: Sequence[RecordingRow],
+    errors: str = "top",
+    seeds: Sequence[int] = (),
 ) -> AnalysisPlan:
-    """Return what is left to analyse of some recordings; `errors` is that of the settings.
+    """Return what is left to analyse of some recordings; `errors`, `seeds` are the settings'.
 
     A layer that keeps scores is measured while its recording is made: `analyze` leaves it to that.
     """
@@ -98,6 +104,7 @@ def plan_analysis(
         plan_changes(store, {recording.model for recording in recordings}),
         tuple(incomplete),
         tuple(dropped),
+        plan_seeds(store, recordings, seeds, [(row.id, layer) for row, layer, _ in left]),
     )
 
 
@@ -137,7 +144,7 @@ def _choose_errors(store: Store, recording: RecordingRow, layer: int, errors: st
 def _finished(store: Store, recording_id: int) -> dict[int, dict[str, int]]:
     done: dict[int, dict[str, int]] = {}
     for row in list_analyses(store.database, recording_id):
-        if row.finished_at is not None and row.layer != WHOLE:
+        if row.finished_at is not None and row.layer != WHOLE and row.analysis in METHODS:
             done.setdefault(row.layer, {})[row.analysis] = row.method
     return done
 
@@ -159,6 +166,7 @@ def run_analysis(
         else:
             busy.append((recording, number))
             progress.advance(neurons)
+    run_seeds(plan.seeds, store, progress, job)
     for recording in plan.recordings:
         measure_recording(store, recording, progress, job)
         progress.advance(1)

@@ -141,7 +141,8 @@ class LayerFormat:
     def small(self, name: str, dtype: str | None = None) -> ArrayFormat:
         """Return the format of a small array, one file of its own shape.
 
-        `dtype` is needed for the weights only, which have the checkpoint's.
+        `pair_inputs.3` is that of the further pair set 3. `dtype` is needed for the weights only,
+        which have the checkpoint's.
         """
         m, d, p = self.n_neurons, self.d_model, 2 * self.n_pairs
         shape, names, own = {
@@ -155,7 +156,7 @@ class LayerFormat:
             "writes_logits": ((m, 2 * WRITTEN), ("neuron", "written"), "float32"),
             "projection": ((m, d), ("neuron", "hidden"), dtype or self.dtype),
             "projection_bias": ((m,), ("neuron",), dtype or self.dtype),
-        }[name]
+        }[name.partition(".")[0]]
         return ArrayFormat(
             name, own, shape, names, rows=shape[0], columns=(*shape, 1)[1],
             compressed=own == "int64",

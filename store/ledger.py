@@ -8,7 +8,18 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
+from sqlalchemy import (
+    Connection,
+    String,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from store import tables as t
 from store.database import utc_now
@@ -193,6 +204,8 @@ _OWNED = (
     (t.corpora, (t.token_streams.c.corpus_id,)),
     (t.tokenizers, (t.token_streams.c.tokenizer_id,)),
 )
+_ARRAYS_OF = {"pair_sets": "pair_inputs."}
+"""Arrays whose names end with the id of a row, which is in use while they are there."""
 _PARTS = {
     "pair_sets": t.pairs.c.pair_set_id,
     "token_streams": t.tokens.c.stream_id,
@@ -205,6 +218,9 @@ def _delete_unused(connection: Connection) -> None:
         unused = select(table.c.id).where(
             *(~exists().where(reference == table.c.id) for reference in references)
         )
+        if table.name in _ARRAYS_OF:
+            name = literal(_ARRAYS_OF[table.name]) + cast(table.c.id, String)
+            unused = unused.where(~exists().where(t.blocks.c.array_name == name))
         keys = list(connection.execute(unused).scalars())
         part = _PARTS.get(table.name)
         if part is not None:

@@ -19,6 +19,8 @@ from store.store import Store
 
 WHOLE = -1
 """Stands for a layer where an analysis is of the whole recording."""
+ALL_PAIRS = "pairs.all"
+"""The analysis whose rows `negspace pairs` writes."""
 Cell = str | int | float | None
 
 
@@ -58,7 +60,7 @@ def save_layer(
 
     `facts` are columns of `recording_layers`, `rows` the new rows of each table without their
     recording and layer (the old ones go, and comparisons of them), `blocks` the array files
-    written and synced.
+    written and synced. Other analyses of the layer are forgotten: their rows are in these tables.
     """
     key = {"recording_id": recording_id, "layer": layer}
     with store.database.write() as connection:
@@ -67,8 +69,10 @@ def save_layer(
             _clear(connection, table, recording_id, layer)
             if new:
                 connection.execute(insert(table), [key | without_nan(row) for row in new])
+        _clear(connection, t.neuron_md, recording_id, layer)
         forget_comparisons(connection, recording_id, layer)
         _forget_analyses(connection, recording_id, WHOLE)
+        _forget_analyses(connection, recording_id, layer)
         commit_blocks(connection, recording_id, blocks)
         describe_layer(connection, recording_id, layer, without_nan(facts))
         values = {"job_id": job_id, "claimed_by": None, "finished_at": utc_now()}
@@ -93,6 +97,63 @@ def save_recording(
                 connection.execute(insert(table), [key | without_nan(row) for row in new])
         values = {"job_id": job_id, "claimed_by": None, "finished_at": utc_now()}
         _replace_analyses(connection, recording_id, WHOLE, {analysis: method}, values)
+
+
+def save_all_pairs(
+    store: Store,
+    key: tuple[int, int, int],
+    neurons: Sequence[int],
+    rows: Sequence[Mapping[str, Cell]],
+    job_id: int,
+) -> None:
+    """Write the best of all pairs of some neurons, in place of what was found of them before.
+
+    `key` is the recording, the layer and the pair set whose distances divide theirs.
+    """
+    recording_id, layer, pair_set_id = key
+    values: dict[str, Cell] = {
+        "recording_id": recording_id, "layer": layer, "pair_set_id": pair_set_id, "source": "all",
+    }  # fmt: skip
+    c = t.top_pairs.c
+    with store.database.write() as connection:
+        connection.execute(
+            delete(t.top_pairs).where(
+                *(c[name] == value for name, value in values.items()), c.neuron.in_(neurons)
+            )
+        )
+        if rows:
+            connection.execute(insert(t.top_pairs), [values | dict(row) for row in rows])
+        done = {"job_id": job_id, "claimed_by": None, "finished_at": utc_now()}
+        _replace_analyses(connection, recording_id, layer, {ALL_PAIRS: 1}, done)
+
+
+def save_pair_set(
+    store: Store,
+    key: tuple[int, int, int],
+    seed: int,
+    method: int,
+    job_id: int,
+    rows: Mapping[str, Sequence[Mapping[str, Cell]]],
+    blocks: Sequence[BlockFacts],
+) -> None:
+    """Write what a further pair set says of a layer, in place of what it said before.
+
+    `key` is the recording, the layer and the pair set; `blocks` are its arrays.
+    """
+    recording_id, layer, pair_set_id = key
+    values: dict[str, Cell] = {
+        "recording_id": recording_id, "layer": layer, "pair_set_id": pair_set_id,
+    }  # fmt: skip
+    with store.database.write() as connection:
+        for name, new in rows.items():
+            table = t.metadata.tables[name]
+            same = (table.c[column] == value for column, value in values.items())
+            connection.execute(delete(table).where(*same))
+            if new:
+                connection.execute(insert(table), [values | without_nan(row) for row in new])
+        commit_blocks(connection, recording_id, blocks)
+        done = {"job_id": job_id, "claimed_by": None, "finished_at": utc_now()}
+        _replace_analyses(connection, recording_id, layer, {f"pairs.{seed}": method}, done)
 
 
 def _forget_analyses(connection: Connection, recording_id: int, layer: int) -> None:

@@ -195,7 +195,7 @@ def analyse(
     store: Store, report: Report = quiet, settings: AnalyzeSettings = TWO_THREADS
 ) -> list[int]:
     """Analyse what is missing, as the command does; returns the layers that others are at."""
-    work = plan_analysis(store, list_recordings(store.database), settings.errors)
+    work = plan_analysis(store, list_recordings(store.database), settings.errors, settings.seeds)
     if not work.has_work:
         return []
     with unsynced(), run_job(store, "analyze", {}, "negspace analyze", report) as job:

@@ -1,4 +1,4 @@
-"""Runs ingests and analyses as jobs: planned, shown, then executed under a progress display.
+"""Runs ingests, analyses and searches as jobs: planned, shown, then executed, with progress shown.
 
 The commands of the same names and the demo share these.
 """
@@ -10,19 +10,20 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from analysis.run import plan_analysis, run_analysis
-from analysis.settings import AnalyzeSettings
+from analysis.settings import AnalyzeSettings, PairsSettings
 from ingest.plan import plan_ingest
 from ingest.settings import IngestSettings
 from store.errors import InputError
 from store.files import free_bytes
 from store.jobs import run_job
 from store.queries.copies import find_bare_copy
+from store.queries.pairs import FoundPair, list_all_pairs
 from store.queries.recordings import find_recording, list_recordings
 from store.settings import as_json
 from store.store import check_creatable, has_store, open_or_create_store
 from tui.context import Context
 from tui.options import option_name
-from tui.plans import show_analysis, show_ingest
+from tui.plans import show_analysis, show_ingest, show_pairs
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -102,7 +103,8 @@ def analyse(
     settings = settings or AnalyzeSettings()
     store = context.open() if dry_run else context.open_for_writing()
     rows = [find_recording(store.database, name) for name in names]
-    plan = plan_analysis(store, rows or list_recordings(store.database), settings.errors)
+    chosen = rows or list_recordings(store.database)
+    plan = plan_analysis(store, chosen, settings.errors, settings.seeds)
     show_analysis(context, plan, dry_run=dry_run)
     if dry_run or not plan.has_work:
         return
@@ -116,6 +118,30 @@ def analyse(
         busy = run_analysis(store, plan, settings, job)
     for row, layer in busy:
         context.say(f"{row.name} layer {layer} is being analysed by another process.")
+
+
+def find_pairs(
+    context: Context, name: str, settings: PairsSettings, *, dry_run: bool = False
+) -> list[FoundPair]:
+    """Search all pairs of positions, keep the best and return them; none for a dry run."""
+    from analysis.pair_mining import plan_pairs, run_pairs  # loads numba
+
+    store = context.open() if dry_run else context.open_for_writing()
+    row = find_recording(store.database, name)
+    plan = plan_pairs(store, row, settings)
+    show_pairs(context, plan, dry_run=dry_run)
+    if dry_run:
+        return []
+    asked = {"recording": row.name, **as_json(settings)}
+    command = command_line(context, ("pairs", row.name), settings)
+    with (
+        context.progress() as progress,
+        run_job(store, "pairs", asked, command, progress) as job,
+    ):
+        job.update(recording_id=row.id)
+        run_pairs(plan, job)
+    numbers = [neuron for neuron, _ in plan.neurons]
+    return list_all_pairs(store.database, row.name, plan.layer.row.layer, numbers)
 
 
 def command_line(context: Context, words: Sequence[str], settings: "DataclassInstance") -> str:

@@ -16,6 +16,7 @@ COMMANDS = {
     "analyze": "Measure the neurons of recordings: all that is missing.",
     "demo": "Train two small models, record and measure them; needs no network.",
     "sql": "Ask the store in SQL, read-only.",
+    "pairs": "Find the pairs of positions that a neuron pulls apart most, among all pairs.",
     "figures": "Draw the figures of the paper, each with its numbers.",
     "neuron": "Show one neuron: metrics, histograms, pairs, extremes, what it writes.",
     "compare": "Compare the same neurons in two recordings.",

@@ -13,6 +13,7 @@ from store.printable import printable
 from tui.context import Context
 
 if TYPE_CHECKING:
+    from analysis.pair_mining import PairsPlan
     from analysis.run import AnalysisPlan
     from analysis.scores_only import ScoresPlan
     from analysis.weight_changes import ChangesPlan
@@ -96,6 +97,9 @@ def show_analysis(context: Context, plan: "AnalysisPlan", *, dry_run: bool) -> N
         )
     lines += [_describe_equal(interval) for interval in plan.weights.equal]
     lines += _describe_unread(plan.weights)
+    lines += plan.seeds.notes
+    if plan.seeds.layers:
+        lines.append(f"{len(plan.seeds.layers)} layers left to measure by further pair sets.")
     lines.append(f"{len(plan.layers)} layers, {plan.n_neurons:,} neurons left to analyse.")
     if plan.weights.changes:
         left = len(plan.weights.changes)
@@ -121,6 +125,16 @@ def _describe_unread(plan: "ChangesPlan") -> list[str]:
             f"(layers {layers}), because weights were not kept; record without --no-weights."
         )
     return lines
+
+
+def show_pairs(context: Context, plan: "PairsPlan", *, dry_run: bool) -> None:
+    """Say how many pairs of how many neurons a search looks at, and its time."""
+    line = (
+        f"{plan.layer.recording.name} layer {plan.layer.row.layer}: {plan.n_pairs:,} pairs of "
+        f"{len(plan.positions):,} positions, {len(plan.neurons)} neurons, about "
+        f"{format_seconds(plan.seconds)}."
+    )
+    show_lines(context, [line], dry_run=dry_run)
 
 
 def show_copy(context: Context, plan: "CopyPlan", *, dry_run: bool) -> None:

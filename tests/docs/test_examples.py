@@ -16,7 +16,7 @@ import pytest
 
 import ingest.demo
 from analysis.figures.settings import FiguresSettings
-from analysis.settings import AnalyzeSettings
+from analysis.settings import AnalyzeSettings, PairsSettings
 from ingest.demo_plan import DemoPlan, DemoSize
 from ingest.settings import IngestSettings
 from store.tables import metadata
@@ -106,7 +106,7 @@ def test_every_command_table_and_view_is_in_the_docs() -> None:
 
 
 def test_every_setting_is_in_the_docs() -> None:
-    for settings in (IngestSettings, AnalyzeSettings, FiguresSettings):
+    for settings in (IngestSettings, AnalyzeSettings, FiguresSettings, PairsSettings):
         for entry in fields(settings):
             assert f"  {option_name(entry)}" in PAGES["commands.md"]
 
