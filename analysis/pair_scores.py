@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.metrics.activations import evaluate
+from analysis.metrics.activations import evaluate, is_known
 from analysis.metrics.differentiation import (
     Differentiation,
     input_distances,
@@ -14,6 +14,7 @@ from analysis.metrics.differentiation import (
     output_distances,
     rank_highest,
 )
+from store.queries.recordings import RecordingRow, read_pairs
 from store.recording import Layer
 from store.scores import Cell
 
@@ -107,3 +108,24 @@ class _TopPairs:
         first, second = evaluate(self.activation, outputs).tolist()
         apart = abs(float(outputs[0] - outputs[1]))
         return first, second, abs(first - second) / apart if apart else None
+
+
+def find_top_pairs(layer: Layer, neuron: int) -> list[dict[str, Cell]]:
+    """Return the rows that `top_pairs` would have of a neuron that is not of highest MD.
+
+    They have no `neuron_rank`; a neuron whose OI is undefined has none.
+    """
+    row, database = layer.recording.row, layer.recording.store.database
+    inputs = layer.small("pair_inputs").astype(np.float32)
+    outputs = layer.small("pair_outputs")[neuron : neuron + 1].astype(np.float32)
+    dx, dy = input_distances(inputs), output_distances(outputs)
+    pairs, known = read_pairs(database, row.pair_set_id), known_activation(row)
+    top = _TopPairs(row.pair_set_id, pairs, outputs.astype(np.float64), dx, dy, known)
+    alone = np.zeros(1)  # the MD of the only neuron there, which comes first whatever it is
+    return [found | {"neuron": neuron, "neuron_rank": None} for found in top.rows(alone)]
+
+
+def known_activation(recording: RecordingRow) -> str | None:
+    """Return the activation of a recording's neurons, or None where it has none that is known."""
+    activation = recording.neuron_activation
+    return activation if activation is not None and is_known(activation) else None

@@ -1,4 +1,4 @@
-"""The model families: where each keeps its projections, and what its config calls things.
+"""The model families: where each keeps its weights, and what its config calls things.
 
 A family is one declarative entry; a new one needs no other code (METHODS 1). A model of another
 family is recorded by the path of its projection (`--module`).
@@ -24,13 +24,30 @@ EXAMPLE = "transformer.h.{layer}.mlp.c_fc"
 
 
 @dataclass(frozen=True)
+class Output:
+    """Where a layer's neurons write: paths of the output weight and of what makes logits of it.
+
+    The unembedding is `unembedding` where the files have it, otherwise `embedding`, which is tied
+    to it. `turned` says that the output weight is (neurons, d_model), as a Conv1D keeps it;
+    `between` is a projection before the unembedding that some models of the family have.
+    """
+
+    weight: str
+    embedding: str = "model.embed_tokens"
+    unembedding: str = "lm_head"
+    turned: bool = False
+    between: str | None = None
+
+
+@dataclass(frozen=True)
 class Family:
     """One architecture.
 
     `projections` maps each branch to the path of its projection in the causal language model, with
     {layer} for the layer. `d_mlp` and `activation` are the config's names for them; where the
     config leaves `d_mlp` empty it is `times` the width of the model. `parallel` says whether the
-    residual is parallel, or names the config's flag for it.
+    residual is parallel, or names the config's flag for it. Without `output` nothing is known of
+    what neurons write.
     """
 
     projections: Mapping[str, str]
@@ -38,6 +55,7 @@ class Family:
     times: int | None = None
     activation: str = "hidden_act"
     parallel: str | bool = False
+    output: Output | None = None
 
     @property
     def gated(self) -> bool:
@@ -46,23 +64,34 @@ class Family:
 
 
 _LLAMA = Family(
-    {"gate": "model.layers.{layer}.mlp.gate_proj", "up": "model.layers.{layer}.mlp.up_proj"}
+    {"gate": "model.layers.{layer}.mlp.gate_proj", "up": "model.layers.{layer}.mlp.up_proj"},
+    output=Output("model.layers.{layer}.mlp.down_proj"),
 )
-_GEMMA = Family(_LLAMA.projections, activation="hidden_activation")
+_GEMMA = Family(_LLAMA.projections, activation="hidden_activation", output=_LLAMA.output)
 FAMILIES: dict[str, Family] = {
     "gpt_neox": Family(
-        {"gate": "gpt_neox.layers.{layer}.mlp.dense_h_to_4h"}, parallel="use_parallel_residual"
+        {"gate": "gpt_neox.layers.{layer}.mlp.dense_h_to_4h"},
+        parallel="use_parallel_residual",
+        output=Output(
+            "gpt_neox.layers.{layer}.mlp.dense_4h_to_h", "gpt_neox.embed_in", "embed_out"
+        ),
     ),
     "opt": Family(
         {"gate": "model.decoder.layers.{layer}.fc1"},
         d_mlp="ffn_dim",
         activation="activation_function",
+        output=Output(
+            "model.decoder.layers.{layer}.fc2",
+            "model.decoder.embed_tokens",
+            between="model.decoder.project_out",
+        ),
     ),
     "gpt2": Family(
         {"gate": "transformer.h.{layer}.mlp.c_fc"},
         d_mlp="n_inner",
         times=4,
         activation="activation_function",
+        output=Output("transformer.h.{layer}.mlp.c_proj", "transformer.wte", turned=True),
     ),
     "gptj": Family(
         {"gate": "transformer.h.{layer}.mlp.fc_in"},
@@ -70,8 +99,13 @@ FAMILIES: dict[str, Family] = {
         times=4,
         activation="activation_function",
         parallel=True,
+        output=Output("transformer.h.{layer}.mlp.fc_out", "transformer.wte"),
     ),
-    "phi": Family({"gate": "model.layers.{layer}.mlp.fc1"}, parallel=True),
+    "phi": Family(
+        {"gate": "model.layers.{layer}.mlp.fc1"},
+        parallel=True,
+        output=Output("model.layers.{layer}.mlp.fc2"),
+    ),
     "llama": _LLAMA,
     "mistral": _LLAMA,
     "qwen2": _LLAMA,

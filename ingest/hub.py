@@ -265,3 +265,11 @@ def _silence() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def find_cached(repo: str, commit: str) -> Path | None:
+    """Return the folder of a commit in the hub's cache, without asking the hub, or None."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo, "config.json", revision=commit)
+    return Path(found).parent if isinstance(found, str) else None

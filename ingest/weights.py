@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from ingest.reasons import reason_of
 from store.database import to_json
 from store.errors import InputError
@@ -20,6 +23,9 @@ _DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
     "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2",
     "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
+_NUMPY = {
+    "float64": "<f8", "float32": "<f4", "float16": "<f2", "bfloat16": "<u2",
 }  # fmt: skip
 _HEADER_LIMIT = 100_000_000
 
@@ -169,6 +175,29 @@ def _repeats(piece: memoryview, element: bytes) -> bool:
     return head == element * (len(head) // len(element)) and piece == element * (
         len(piece) // len(element)
     )
+
+
+def read_rows(entry: TensorEntry, rows: slice) -> npt.NDArray[np.float32]:
+    """Return some rows of a matrix, (rows, columns) float32 whatever its dtype is.
+
+    Raises InputError for a dtype that holds no plain numbers.
+    """
+    if entry.dtype not in _NUMPY:
+        raise InputError(f"{entry.name} of {entry.file} is {entry.dtype}, which is not read here.")
+    dtype, columns = np.dtype(_NUMPY[entry.dtype]), entry.shape[1]
+    first, last, _ = rows.indices(entry.shape[0])
+    start = entry.start + first * columns * dtype.itemsize
+    with entry.file.open("rb") as stream:
+        stream.seek(start)
+        values = np.fromfile(stream, dtype, count=(last - first) * columns)
+    if entry.dtype == "bfloat16":
+        values = (values.astype("<u4") << 16).view("<f4")
+    return values.reshape(last - first, columns).astype(np.float32, copy=False)
+
+
+def hash_tensor(entry: TensorEntry) -> str:
+    """Return the sha256 of a tensor's bytes, as `checkpoint_tensors` has it."""
+    return _hash_tensor(entry, hashlib.sha256())[0].hash
 
 
 def count_parameters(entries: Sequence[TensorHeader]) -> int:

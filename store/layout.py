@@ -21,6 +21,8 @@ PAIR_ARRAYS = ("pair_inputs", "pair_outputs")
 KEEPS = {"all": BLOCK_ARRAYS, "inputs": (INPUTS,), "scores": BLOCK_ARRAYS}
 """The block arrays that each kind of recording writes; scores drops them from a scored layer."""
 EXTREMES = 20
+WRITTEN = 10
+"""Tokens whose logits a neuron's output weight raises most, and as many that it lowers most."""
 _NUMPY = {"float16": "<f2", "bfloat16": "<u2", "float32": "<f4", "int64": "<i8"}
 DTYPES = tuple(_NUMPY)
 _FILL = {"bfloat16": 0x7FC0, "int64": 0}
@@ -149,6 +151,8 @@ class LayerFormat:
             "post_histogram": ((m, 257), ("neuron", "post_bin"), "int64"),
             "extreme_positions": ((m, 2 * EXTREMES), ("neuron", "extreme"), "int64"),
             "extreme_values": ((m, 2 * EXTREMES), ("neuron", "extreme"), self.dtype),
+            "writes_tokens": ((m, 2 * WRITTEN), ("neuron", "written"), "int64"),
+            "writes_logits": ((m, 2 * WRITTEN), ("neuron", "written"), "float32"),
             "projection": ((m, d), ("neuron", "hidden"), dtype or self.dtype),
             "projection_bias": ((m,), ("neuron",), dtype or self.dtype),
         }[name]

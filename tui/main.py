@@ -16,6 +16,7 @@ COMMANDS = {
     "analyze": "Measure the neurons of recordings: all that is missing.",
     "demo": "Train two small models, record and measure them; needs no network.",
     "sql": "Ask the store in SQL, read-only.",
+    "neuron": "Show one neuron: metrics, histograms, pairs, extremes, what it writes.",
     "compare": "Compare the same neurons in two recordings.",
     "status": "List models, recordings, their size and state, and jobs.",
     "verify": "Check the arrays against the ledger.",

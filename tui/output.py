@@ -43,14 +43,15 @@ def write_file(result: Rows, form: str, path: Path, *, notices: TextIO | None = 
     Raises InputError where the file cannot be written.
     """
     try:
-        with _replacing(path) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as stream:
             write_result(result, form, stream, notices=notices)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a file to write in the block, which then takes the place of `path`."""
     if path.exists() and not path.is_file():  # a pipe or a device: /dev/stdout
         yield path
         return

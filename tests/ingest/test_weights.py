@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -14,7 +15,9 @@ from ingest.weights import (
     count_parameters,
     describe_files,
     hash_checkpoint,
+    hash_tensor,
     list_tensors,
+    read_rows,
     weight_files,
 )
 from store.errors import InputError
@@ -201,3 +204,28 @@ def test_files_are_recognised_by_size_time_and_config(folder: Path) -> None:
     assert json.loads(describe_files(folder)) == before
     os.utime(folder / "model.safetensors", ns=(1, 1))
     assert json.loads(describe_files(folder)) == [config, {**weights, "mtime_ns": 1}]
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str
+)
+def test_rows_of_a_matrix_are_those_of_torch(dtype: torch.dtype, tmp_path: Path) -> None:
+    values = torch.randn(9, 5, generator=torch.Generator().manual_seed(1)).to(dtype)
+    save_file({"a": torch.ones(3), "b": values}, tmp_path / "model.safetensors")
+    entry = list_tensors(tmp_path)[1]
+    for rows in (slice(None), slice(2, 5), slice(7, 99)):
+        found = read_rows(entry, rows)
+        assert found.dtype == np.float32
+        assert found.tolist() == values.float()[rows].tolist()
+
+
+def test_rows_of_whole_numbers_are_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(3, 2, dtype=torch.int8)}, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=r"a of .* is int8"):
+        read_rows(list_tensors(tmp_path)[0], slice(None))
+
+
+def test_the_hash_of_a_tensor_is_that_of_its_checkpoint(folder: Path) -> None:
+    facts = hash_checkpoint(folder, "main", None, lambda *_: None)
+    hashes = {entry.name: hash_tensor(entry) for entry in list_tensors(folder)}
+    assert hashes == {tensor.name: tensor.hash for tensor in facts.tensors}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tui.calling import NAME
 from tui.main import COMMANDS
 
 HEAVY = (
@@ -55,6 +56,13 @@ def test_analyze_on_the_processor_loads_no_torch(store: Path) -> None:
     assert loaded & {"numba", "torch", "transformers"} == {"numba"}
     with closing(sqlite3.connect(store / "negspace.sqlite")) as connection:
         assert connection.execute("SELECT count(*) FROM layer_analyses").fetchone() > (0,)
+
+
+def test_a_neurons_card_loads_no_torch(store: Path) -> None:
+    words = ("neuron", NAME, "1.5", "--store", store)
+    assert not loaded_by(*words) & {"torch", "transformers"}
+    assert not loaded_by(*words) & {"torch", "transformers", "zarr"}
+    assert "writes_tokens" in {path.name for path in store.glob("arrays/*/layer.1/*")}
 
 
 def test_parquet_is_seen_to_be_loaded(analysed: Path, tmp_path: Path) -> None:
