@@ -144,7 +144,7 @@ def _choose_errors(store: Store, recording: RecordingRow, layer: int, errors: st
 def _finished(store: Store, recording_id: int) -> dict[int, dict[str, int]]:
     done: dict[int, dict[str, int]] = {}
     for row in list_analyses(store.database, recording_id):
-        if row.finished_at is not None and row.layer != WHOLE and row.analysis in METHODS:
+        if row.finished_at is not None and row.layer != WHOLE:
             done.setdefault(row.layer, {})[row.analysis] = row.method
     return done
 

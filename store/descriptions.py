@@ -333,7 +333,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "md_random_p99": "99th percentile of md of random directions on the layer's inputs",
     },
     "token_pairs": {
-        "": "The top pairs with their tokens and the tokens that follow, as text.",
+        "": "The top pairs of the own pair set with their tokens and the next ones, as text.",
         **_NAMES,
         "layer": "layer of the model, from 0",
         "neuron": "neuron",

@@ -37,7 +37,8 @@ JOIN tokens t2 ON t2.stream_id = r.stream_id AND t2.position = p.position_2
 LEFT JOIN vocabulary v1 ON v1.tokenizer_id = s.tokenizer_id AND v1.token_id = t1.token_id
 LEFT JOIN vocabulary v2 ON v2.tokenizer_id = s.tokenizer_id AND v2.token_id = t2.token_id
 LEFT JOIN vocabulary w1 ON w1.tokenizer_id = s.tokenizer_id AND w1.token_id = t1.next_token_id
-LEFT JOIN vocabulary w2 ON w2.tokenizer_id = s.tokenizer_id AND w2.token_id = t2.next_token_id""",
+LEFT JOIN vocabulary w2 ON w2.tokenizer_id = s.tokenizer_id AND w2.token_id = t2.next_token_id
+WHERE p.pair_set_id = r.pair_set_id""",
     "recording_overview": f"""
 SELECT {_NAMES}, r.projection, r.dtype, r.model_dtype, s.n_windows, s.window_length, s.n_tokens,
        (SELECT count(*) FROM recording_layers l WHERE l.recording_id = r.id) AS layers,

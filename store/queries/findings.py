@@ -60,7 +60,7 @@ def top_pairs_of(database: Database, recording: str, layer: int, limit: int) -> 
     return database.read(
         PairRow,
         "SELECT layer, neuron, token_1, token_2, next_1, next_2, oi, output_1, output_2 "
-        "FROM token_pairs WHERE recording = :recording AND layer = :layer "
+        "FROM token_pairs WHERE recording = :recording AND layer = :layer AND source = 'sampled' "
         "ORDER BY pair_rank, neuron_rank LIMIT :limit",
         {"recording": recording, "layer": layer, "limit": limit},
     )

@@ -188,9 +188,8 @@ def test_an_activation_that_no_config_names_leaves_post_null_with_a_reason(
     rows = neurons_of(recording)
     assert len(rows) == 64
     assert {row["post_mean"] for row in rows} == {None}
-    assert {row["reason"] for row in rows} == {
-        "the activation 'unknown' is not known: post_* are undefined"
-    }
+    why = "the activation 'unknown' is not known: post_* are undefined"
+    assert all(str(row["reason"]).split("; ")[-1] == why for row in rows)
     assert all(row["wd"] is not None and row["md"] is not None for row in rows)
     (model,) = read_rows(tmp_path / "store", "SELECT * FROM models")
     named = ("family", "n_layers", "d_model", "d_mlp", "activation", "gated", "max_positions")

@@ -177,7 +177,7 @@ def test_status(store: Path) -> None:
     (recording,) = [line for line in done.out.splitlines() if line.startswith(NAME)]
     assert recording.split()[:6] == [NAME, "float16", "5120", "2", "2", "2"]
     assert [line.split()[1:5] for line in done.out.splitlines() if " negspace " in line] == [
-        ["analyze", "done", "80", "80"],
+        ["analyze", "done", "81", "81"],
         ["ingest", "done", "5120", "5120"],
     ]
     assert "negspace analyze --store" in done.out

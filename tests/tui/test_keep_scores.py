@@ -66,7 +66,7 @@ def test_a_dry_run_says_the_groups_and_the_most_on_disk(
     first, scores, total = done.out.splitlines()
     assert scores == (
         "Only scores are kept: as many passes over the text as groups of layers, 2 of at most 1 "
-        "layers; at most 1.08 MB on disk at a time, 420 kB at the end."
+        "layers; at most 1.49 MB on disk at a time, 830 kB at the end."
     )
     assert total.startswith("5,120 tokens to run, ")
     assert "2 of 2 layers x 40 neurons, 20 windows of 128 tokens, 2 of 2 blocks left." in first
