@@ -1,8 +1,9 @@
 """How far each neuron's weights move between successive recorded checkpoints (METHODS 7).
 
-From the projections that recordings keep: no forward pass, and one layer's two matrices in memory
-at a time. Intervals between equal checkpoints have no rows; those that are successive no more,
-because a step between them was recorded, lose theirs.
+From the projections that recordings keep, or else straight from the files of the weights: no
+forward pass, no model built, and one layer's two matrices in memory at a time. Intervals between
+equal checkpoints have no rows; those that are successive no more, because a step between them was
+recorded, lose theirs.
 """
 
 from collections.abc import Callable, Collection
@@ -11,7 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ingest.projection_files import explain_unreadable, read_projection
 from store.changes import drop_changes, save_changes
+from store.errors import InputError
+from store.queries.cards import read_origin, read_tensor_hashes
 from store.queries.dynamics import (
     Interval,
     Measured,
@@ -43,14 +47,14 @@ class Change:
 class ChangesPlan:
     """What is left to measure, what is out of date, and what cannot be measured.
 
-    `equal` are the intervals without a change of weights; `unread` those with layers whose weights
-    were not kept (`--no-weights`).
+    `equal` are the intervals without a change of weights; `unread` the layers whose weights were
+    not kept (`--no-weights`) and are gone, with the reason.
     """
 
     changes: tuple[Change, ...] = ()
     stale: tuple[Measured, ...] = ()
     equal: tuple[Interval, ...] = ()
-    unread: tuple[tuple[Interval, int], ...] = ()
+    unread: tuple[tuple[Interval, int, str], ...] = ()
 
 
 NO_CHANGES = ChangesPlan()
@@ -62,7 +66,7 @@ def plan_changes(store: Store, models: Collection[str]) -> ChangesPlan:
     ids = {step.checkpoint_id for step in steps}
     intervals, measured = list_intervals(steps), list_measured(store.database)
     left: list[Change] = []
-    unread: list[tuple[Interval, int]] = []
+    unread: list[tuple[Interval, int, str]] = []
     wanted = set()
     for interval in intervals:
         if interval.equal:
@@ -71,11 +75,11 @@ def plan_changes(store: Store, models: Collection[str]) -> ChangesPlan:
             key = _key(interval, change.layer)
             wanted.add(key)
             if key not in measured:
-                readable = change.before.stored and change.after.stored
-                if readable:
-                    left.append(change)
+                reason = _explain_unread(store, change)
+                if reason:
+                    unread.append((interval, change.layer, reason))
                 else:
-                    unread.append((interval, change.layer))
+                    left.append(change)
     stale = {m for m in measured if m.to_checkpoint_id in ids} - wanted
     order = sorted(stale, key=lambda m: (m.from_checkpoint_id, m.to_checkpoint_id, m.layer))
     equal = tuple(interval for interval in intervals if interval.equal)
@@ -107,8 +111,32 @@ def run_changes(store: Store, plan: ChangesPlan, report: Callable[[Step, Step], 
 
 
 def _read(store: Store, place: WeightPlace) -> Floats:
-    recording = Recording(store, read_recording(store.database, place.recording_id))
-    return recording.layer(place.layer).small("projection").astype(np.float64)
+    row = read_recording(store.database, place.recording_id)
+    layer = Recording(store, row).layer(place.layer)
+    if place.stored:
+        return layer.small("projection").astype(np.float64)
+    origin = read_origin(store.database, row.id)
+    hashes = read_tensor_hashes(store.database, origin.checkpoint_id)
+    shape = (layer.row.n_neurons, layer.row.d_model)
+    try:
+        return read_projection(origin, place.layer, shape, hashes).astype(np.float64)
+    except InputError as error:
+        raise InputError(
+            f"The weights of {row.name} cannot be read again: {error}; restore the checkpoint's "
+            "files, or record it anew under another --name."
+        ) from error
+
+
+def _explain_unread(store: Store, change: Change) -> str:
+    """Return why the weights of either end of a change cannot be read; "" where both can."""
+    for place in (change.before, change.after):
+        if not place.stored:
+            reason = explain_unreadable(
+                read_origin(store.database, place.recording_id), place.layer
+            )
+            if reason:
+                return reason
+    return ""
 
 
 def measure_changes(before: Floats, after: Floats) -> dict[str, Floats]:

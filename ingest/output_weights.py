@@ -1,18 +1,17 @@
-"""What a layer's neurons write, straight from the files of a checkpoint: no model is built.
+"""What a layer's neurons write, straight from the files of a checkpoint.
 
-Only the tensors needed are read, and each is the one that was recorded: its sha256 is compared with
-the store's. The final norm is left out, because it depends on all else that is in the residual.
+The final norm is left out, because it depends on all else that is in the residual.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from ingest.checkpoint_files import open_checkpoint
 from ingest.families import FAMILIES, LAYER, Output
-from ingest.weights import TensorEntry, hash_tensor, list_tensors, read_rows
+from ingest.weights import TensorEntry, read_rows
 from store.errors import InputError, NotFoundError
 from store.queries.cards import CheckpointOrigin
 
@@ -49,7 +48,7 @@ def read_output_weights(
     nobody says where the weight lies, InputError where they are not what was recorded.
     """
     output = _find_output(origin)
-    tensors = _Tensors(list_tensors(_find_folder(origin)), hashes)
+    tensors = open_checkpoint(origin, hashes)
     weight = tensors.find(output.weight.replace(LAYER, str(layer)))
     unembedding = tensors.find(output.unembedding, output.embedding)
     rows = read_rows(weight, slice(None))
@@ -71,44 +70,3 @@ def _find_output(origin: CheckpointOrigin) -> Output:
     if family is None or family.output is None:
         raise NotFoundError(f"nothing says where the family {origin.family!r} keeps output weights")
     return family.output
-
-
-def _find_folder(origin: CheckpointOrigin) -> Path:
-    """Return the folder of a checkpoint's files, on disk or in the hub's cache."""
-    source = Path(origin.source)
-    for folder in (source / origin.revision, source):
-        if source.is_absolute() and (folder / "config.json").is_file():
-            return folder
-    if origin.commit_hash is not None:
-        from ingest.hub import find_cached
-
-        cached = find_cached(origin.source, origin.commit_hash)
-        if cached is not None:
-            return cached
-    raise NotFoundError(f"the checkpoint's files are gone from {origin.source}")
-
-
-@dataclass(frozen=True)
-class _Tensors:
-    """The tensors of a checkpoint's files, checked as they are found."""
-
-    entries: Sequence[TensorEntry]
-    hashes: Mapping[str, str]
-
-    def has(self, path: str) -> bool:
-        return self._look_up(path) is not None
-
-    def find(self, *paths: str) -> TensorEntry:
-        """Return the weight of the first of the modules that is there."""
-        found = next((entry for path in paths if (entry := self._look_up(path))), None)
-        if found is None:
-            raise NotFoundError(f"the checkpoint's files have no {paths[0]}.weight")
-        if len(found.shape) != 2 or hash_tensor(found) != self.hashes.get(found.name):
-            raise InputError(f"{found.name} of {found.file} is not what was recorded")
-        return found
-
-    def _look_up(self, path: str) -> TensorEntry | None:
-        # Files saved from the bare model leave out the name of its place in the language model.
-        name = f"{path}.weight"
-        names = (name, name.split(".", 1)[1] if name.count(".") > 1 else name)
-        return next((entry for n in names for entry in self.entries if entry.name == n), None)

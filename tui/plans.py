@@ -117,12 +117,14 @@ def _describe_equal(interval: "Interval") -> str:
 
 def _describe_unread(plan: "ChangesPlan") -> list[str]:
     lines = []
-    for interval in dict.fromkeys(interval for interval, _ in plan.unread):
-        layers = ", ".join(str(layer) for i, layer in plan.unread if i == interval)
+    for interval, reason in dict.fromkeys(
+        (interval, reason) for interval, _, reason in plan.unread
+    ):
+        layers = [str(at) for i, at, why in plan.unread if (i, why) == (interval, reason)]
         first, second = interval.first, interval.second
         lines.append(
             f"{first.model}: the change from {first.revision} to {second.revision} is not measured "
-            f"(layers {layers}), because weights were not kept; record without --no-weights."
+            f"(layers {', '.join(layers)}), because weights were not kept and {reason}."
         )
     return lines
 

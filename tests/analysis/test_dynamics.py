@@ -1,5 +1,6 @@
 """Weight changes between checkpoints against plain loops, and what moves most."""
 
+import shutil
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ from analysis.dynamics import choose_commonest, expected_maximum, read_dynamics
 from analysis.run import plan_analysis
 from analysis.weight_changes import measure_changes
 from ingest.settings import IngestSettings
+from store.errors import InputError
 from store.ledger import remove_recording
 from store.queries.dynamics import Interval, Step
 from store.queries.recordings import list_recordings
@@ -38,11 +40,15 @@ def series(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     return folder
 
 
-def record(store: Path, series: Path, text: Path, steps: Sequence[int], **options: object) -> Store:
+def settings_of(steps: Sequence[int], **options: object) -> IngestSettings:
     revisions = tuple(f"step{step}" for step in steps)
-    ingest(store, series, text, IngestSettings(
+    return IngestSettings(
         window_length=50, windows=45, pairs=60, revisions=revisions, **options,  # type: ignore[arg-type]
-    ))  # fmt: skip
+    )  # fmt: skip
+
+
+def record(store: Path, series: Path, text: Path, steps: Sequence[int], **options: object) -> Store:
+    ingest(store, series, text, settings_of(steps, **options))
     opened = open_store(store)
     analyse(opened)
     return opened
@@ -126,11 +132,30 @@ def test_cohorts_against_random_ones(series: Path, text: Path, tmp_path: Path) -
     assert [i.steps for i in common.other] == [200]
 
 
-def test_weights_that_were_not_kept(series: Path, text: Path, tmp_path: Path) -> None:
+def test_weights_that_were_not_kept_are_read_from_the_files(
+    series: Path, text: Path, tmp_path: Path
+) -> None:
     store = record(tmp_path / "store", series, text, (0, 100), weights=False)
-    assert steps_of(store) == []
+    kept = record(tmp_path / "kept", series, text, (0, 100))
+    statement = "SELECT layer, neuron, l2, cosine FROM weight_changes ORDER BY 1, 2"
+    found = read_rows(store.folder, statement)
+    assert len(found) == 80
+    assert found == read_rows(kept.folder, statement)
+
+
+def test_weights_that_are_gone_or_changed(series: Path, text: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(series, tmp_path / "grown"))
+    store = record(tmp_path / "store", folder, text, (0,), weights=False)
+    ingest(tmp_path / "store", folder, text, settings_of((100,), weights=False))
+    shutil.rmtree(folder / "step0")
     plan = plan_analysis(store, list_recordings(store.database))
-    assert [(i.second.step, layer) for i, layer in plan.weights.unread] == [(100, 0), (100, 1)]
+    assert [(i.second.step, layer) for i, layer, _ in plan.weights.unread] == [(100, 0), (100, 1)]
+    assert {why for _, _, why in plan.weights.unread} == {
+        f"the checkpoint's files are gone from {folder}"
+    }
+    shutil.copytree(folder / "step100", folder / "step0")
+    with pytest.raises(InputError, match=r"cannot be read again: .* is not what was recorded"):
+        analyse(store)
 
 
 def test_zero_rows_have_no_relative_change() -> None:

@@ -24,7 +24,7 @@ def logits_of(folder: Path, family: str, layer: int, n_neurons: int) -> list[lis
     modules = dict(cast("nn.Module", model).named_modules())
     path = [modules[NAMES.get(family, GATED).format(layer)]]
     path += [modules["model.decoder.project_out"]] if family == "opt_350m" else []
-    path += [cast("nn.Module", model.get_output_embeddings())]
+    path += [cast("nn.Module", model.get_output_embeddings())]  # type: ignore[no-untyped-call]
 
     def run(vector: torch.Tensor) -> torch.Tensor:
         for module in path:
