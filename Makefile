@@ -11,7 +11,7 @@ demo: .venv/runtime  ## Train two small models, record and measure them in ./dem
 	$(BIN)/negspace demo --store $(STORE)
 
 test: .venv/dev  ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: lint docs-check  ## All that CI runs: ruff, mypy, import-linter, alembic check, docs, tests
 	NEGSPACE_TEST_KILLS=20 $(MAKE) test
