@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from analysis.dynamics import expected_maximum
 from analysis.report.claims import Finding, Statement, show, show_share
-from analysis.report.statistics import expected_maximum, resample_extremes
+from analysis.report.statistics import resample_extremes
 
 Floats = npt.NDArray[np.float64]
 LAYER = 1
