@@ -32,6 +32,11 @@ TOP_NEURONS = 10
 NOTHING = "\u2013"
 VERDICTS = (HOLDS, FAILS, MISSING)
 _MARKS = {HOLDS: "yes", FAILS: "no", MISSING: "none"}
+_TALLIES = {
+    HOLDS: ("holds", "hold"),
+    FAILS: ("does not hold", "do not hold"),
+    MISSING: ("is not measurable here", "are not measurable here"),
+}
 _FORMS = {b"\x89PNG": "image/png", b"<?xml": "image/svg+xml", b"<svg": "image/svg+xml"}
 
 
@@ -92,13 +97,19 @@ def render_page(
     return environment.get_template("report.html").render(
         claims=claims,
         groups=_group(claims),
-        counts=[(v, sum(c.verdict == v for c in claims)) for v in VERDICTS],
+        counts=[_tally(verdict, claims) for verdict in VERDICTS],
         sections=sections,
         provenances=provenances,
         figures=[(p.title, p.caption, _image(p.data)) for p in pictures.drawn],
         notes=pictures.notes,
         made=made,
     )
+
+
+def _tally(verdict: str, claims: Sequence[Claim]) -> str:
+    """Return how many claims have a verdict, as a part of a sentence."""
+    n = sum(c.verdict == verdict for c in claims)
+    return f"{n} {_TALLIES[verdict][n != 1]}"
 
 
 def _group(claims: Sequence[Claim]) -> list[tuple[Statement, list[Claim]]]:

@@ -86,7 +86,7 @@ def test_a_report_on_random_weights_holds_nothing(analysed: Path) -> None:
     verdicts = [a["class"] for tag, a in page.tags if "verdict" in str(a.get("class"))]
     assert len(verdicts) == 2 * 8
     assert set(verdicts) <= {"verdict no", "verdict none"}
-    assert "Of 8 judgements 0 holds," in page.text
+    assert "Of 8 judgements 0 hold," in page.text
     assert "not measurable here , because no ablation has been run." in page.text
 
 
