@@ -19,6 +19,7 @@ from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from analysis.figures.results import Drawn
 from store.printable import printable
@@ -96,12 +97,23 @@ def make_grid(figure: Figure, n: int, columns: int) -> list[Axes]:
     return [figure.add_subplot(tall, wide, i + 1) for i in range(n)]
 
 
-def render(drawn: Drawn, form: str) -> bytes:
-    """Return the bytes of a figure as png, svg or pdf."""
+def render(drawn: Drawn, form: str, *, caption: bool = True) -> bytes:
+    """Return the bytes of a figure as png, svg or pdf, with its caption or without the strip."""
     stream = io.BytesIO()
+    area = None if caption else _find_area(drawn.figure)
+    strip = drawn.figure.texts[0]
+    strip.set_visible(caption)
     with styled():
-        drawn.figure.savefig(stream, format=form, metadata=_METADATA[form])
+        drawn.figure.savefig(stream, format=form, metadata=_METADATA[form], bbox_inches=area)
+    strip.set_visible(True)
     return stream.getvalue()
+
+
+def _find_area(figure: Figure) -> Bbox:
+    """Return what lies above the caption's strip, in inches."""
+    (width, height), engine = figure.get_size_inches(), figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    return Bbox.from_extents(0.0, engine.get()["rect"][1] * height, width, height)
 
 
 def show(text: str) -> str:

@@ -45,7 +45,8 @@ class _Curve:
 
     def describe(self) -> str:
         """Return what the caption says of the recording."""
-        text = f"{self.name}: n = {self.neurons.size:,}"
+        revision = "" if "@" in self.name else f" at {show(self.recording.revision)}"
+        text = f"{self.name}{revision}: n = {self.neurons.size:,}"
         if self.random.size:
             p99 = float(np.percentile(self.random, 99))
             above = float(np.mean(self.neurons > p99))
@@ -69,8 +70,8 @@ def draw_prevalence(subject: Subject) -> Drawn:
     # A gate's values and an ungated projection's are not the same thing: METHODS 1.
     panels = [list(g) for _, g in groupby(curves, key=lambda c: _branch(c.recording))]
     caption = (
-        f"Share of the neurons of layer {subject.layer} with at least this WD, at the last step "
-        f"recorded. {_explain_grey(curves)} {'; '.join(c.describe() for c in curves)}."
+        f"Share of the neurons of layer {subject.layer} with at least this WD. "
+        f"{_explain_grey(curves)} {'; '.join(c.describe() for c in curves)}."
     )
     tall = 2.3 if subject.narrow else 2.8
     height = tall * (len(panels) if subject.narrow else 1)

@@ -46,13 +46,21 @@ FIGURES = (
     FigureKind("3a", "Top pairs of a neuron", draw_pairs, each=True),
     FigureKind("3b", "Outputs of a neuron's pairs", draw_marks, each=True),
     FigureKind("3c", "Inputs and outputs of a neuron's pairs", draw_scatter, each=True),
-    FigureKind("4a", "ReLU, before", partial(draw_pre, key="4a", activations=RELU)),
-    FigureKind("4b", "ReLU, after", partial(draw_post, key="4b", activations=RELU)),
-    FigureKind("4c", "GELU or SiLU, before", partial(draw_pre, key="4c", activations=SMOOTH)),
-    FigureKind("4d", "GELU or SiLU, after", partial(draw_post, key="4d", activations=SMOOTH)),
+    FigureKind("4a", "Pre-activations, ReLU", partial(draw_pre, key="4a", activations=RELU)),
+    FigureKind(
+        "4b", "Outputs of the activation, ReLU", partial(draw_post, key="4b", activations=RELU)
+    ),
+    FigureKind(
+        "4c", "Pre-activations, GELU or SiLU", partial(draw_pre, key="4c", activations=SMOOTH)
+    ),
+    FigureKind(
+        "4d",
+        "Outputs of the activation, GELU or SiLU",
+        partial(draw_post, key="4d", activations=SMOOTH),
+    ),
     FigureKind("4e", "Ablations", skip_ablations),
     FigureKind("5", "Top pairs of several neurons", draw_pair_tables, each=True),
     FigureKind("6", "Inputs and outputs of several neurons' pairs", draw_scatters, each=True),
     FigureKind("7", "Distributions of the neurons of highest WD", draw_grid, each=True),
-    FigureKind("8", "Their negative sides", draw_negative_grid, each=True),
+    FigureKind("8", "Negative sides of the neurons of highest WD", draw_negative_grid, each=True),
 )

@@ -4,17 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from store.errors import NegspaceError
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Cell = str | int | float | None
 
 
+class NoPlotsError(NegspaceError):
+    """Figures cannot be drawn at all, because matplotlib is missing."""
+
+
 @dataclass(frozen=True)
 class Drawn:
     """A figure with its caption and exactly the rows that it shows.
 
-    `name` is the stem of its files: the id, and the recording where each of several has one.
+    `name` is the stem of its files: the id, and the recording where each of several has one;
+    `recording` is that of a figure that shows one.
     """
 
     id: str
@@ -24,6 +31,7 @@ class Drawn:
     caption: str
     title: str = ""
     name: str = ""
+    recording: str | None = None
 
 
 @dataclass(frozen=True)

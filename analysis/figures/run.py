@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.figures.results import Drawn, Skipped
+from analysis.figures.results import Drawn, NoPlotsError, Skipped
 from analysis.figures.settings import FiguresSettings
 from store.errors import InputError, NegspaceError
 from store.store import Store
@@ -27,7 +27,7 @@ _UNSAFE = r"[^A-Za-z0-9.@-]+"
 def draw_figures(store: Store, settings: FiguresSettings) -> Iterator[Drawn | Skipped]:
     """Draw the figures asked for, one after the other, or say why not.
 
-    Raises NotFoundError for a recording that is not there, NegspaceError without matplotlib.
+    Raises NotFoundError for a recording that is not there, NoPlotsError without matplotlib.
     """
     figures = _load_registry()
     from analysis.figures.drawing import styled
@@ -55,6 +55,13 @@ def write_drawn(folder: Path, drawn: Drawn, formats: tuple[str, ...]) -> list[Pa
     return [_write(folder / name, data) for name, data in contents.items()]
 
 
+def render_smallest(drawn: Drawn) -> bytes:
+    """Return a figure without its caption as SVG or PNG, whichever takes fewer bytes."""
+    from analysis.figures.drawing import render
+
+    return min((render(drawn, form, caption=False) for form in ("svg", "png")), key=len)
+
+
 def write_captions(folder: Path, figures: list[Drawn]) -> Path:
     """Write the captions of figures, one a paragraph."""
     text = "\n\n".join(f"{d.name}. {d.title}. {d.caption}" for d in figures)
@@ -67,7 +74,7 @@ def _load_registry() -> "tuple[FigureKind, ...]":
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
-        raise NegspaceError(
+        raise NoPlotsError(
             "Figures need matplotlib, which is not installed; run `pip install "
             "'negspace[figures]'`."
         ) from None
@@ -85,7 +92,7 @@ def _draw(figure: "FigureKind", subject: "Subject", several: bool) -> Drawn | Sk
     except NegspaceError as error:
         return Skipped(figure.id, str(error).rstrip("."), name)
     stem = figure.id if name is None else f"{figure.id}_{re.sub(_UNSAFE, '_', name)}"
-    return replace(drawn, title=figure.title, name=stem)
+    return replace(drawn, title=figure.title, name=stem, recording=name)
 
 
 def _as_csv(drawn: Drawn) -> bytes:

@@ -1,5 +1,6 @@
 """What the figures are drawn of: the recordings chosen, their layer and their neurons."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -104,6 +105,11 @@ def choose_recordings(store: Store, names: tuple[str, ...]) -> tuple[FigureRecor
     if names:
         ids = [find_recording(store.database, name).id for name in names]
         return tuple(next(row for row in rows if row.id == key) for key in dict.fromkeys(ids))
+    return keep_last(rows)
+
+
+def keep_last(rows: Sequence[FigureRecording]) -> tuple[FigureRecording, ...]:
+    """Return one recording a model, that of its last step; of several of it the first."""
     last: dict[int, FigureRecording] = {}
     for row in rows:
         kept = last.get(row.model_id)

@@ -1,30 +1,27 @@
 """Builds a report from a store: claims, figures, tables, provenance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from analysis.report.evidence import judge_claims
 from analysis.report.page import read_sections, render_page
+from analysis.report.pictures import Pictures
 from analysis.report.provenance import APPENDICES, read_provenances
 from store.database import Database, utc_now
 from store.errors import InputError
 from store.jobs import library_versions
 from store.queries.claims import is_analysed
 from store.queries.recordings import RecordingRow
+from store.store import Store
 
 
-def build_report(
-    database: Database, recordings: Sequence[RecordingRow], figures: Mapping[str, bytes]
-) -> str:
-    """Return the report on some recordings as one HTML page; `figures` by caption.
-
-    Raises InputError for a recording that was not analysed.
-    """
-    _require_analysed(database, recordings)
+def build_report(store: Store, recordings: Sequence[RecordingRow], pictures: Pictures) -> str:
+    """Return the report on some recordings as one HTML page, with these pictures in it."""
+    database = store.database
     return render_page(
         judge_claims(database, recordings),
-        read_sections(database, recordings),
+        read_sections(store, recordings),
         read_provenances(database, recordings),
-        figures,
+        pictures,
         f"{utc_now()} by negspace {library_versions().get('negspace', 'without a version')}",
     )
 
@@ -34,7 +31,8 @@ def build_appendix(database: Database, recordings: Sequence[RecordingRow], form:
     return APPENDICES[form](read_provenances(database, recordings))
 
 
-def _require_analysed(database: Database, recordings: Sequence[RecordingRow]) -> None:
+def require_analysed(database: Database, recordings: Sequence[RecordingRow]) -> None:
+    """Raise InputError where there is no recording, or one that was not analysed."""
     if not recordings:
         raise InputError("The store has no recordings to report on; `negspace ingest` makes some.")
     missing = [r.name for r in recordings if not is_analysed(database, r.id)]

@@ -81,6 +81,11 @@ def show(value: float) -> str:
     return f"{value:.3g}"
 
 
+def show_points(difference: float) -> str:
+    """Return a difference of shares as text, in percentage points."""
+    return f"{100 * difference:.1f} points"
+
+
 def show_share(value: float) -> str:
     """Return a share as text, in percent."""
     return f"{100 * value:.1f} %"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.metrics.correlations import correlate
-from analysis.report.claims import Finding, Statement, show, show_share
+from analysis.report.claims import Finding, Statement, show, show_points, show_share
 from analysis.report.claims_pairs import bases, error_of, missing_of
 from analysis.report.statistics import combine_half, p_above, p_correlation_above, p_greater
 from store.queries.claims import KindRow, LayerPopulations, Population
@@ -41,8 +41,8 @@ TOGETHER = Statement(
     "The rank correlation of WD and MD over random directions on the same inputs, which share "
     "everything with the neurons but their weights.",
     "In each comparable layer Fisher's z of the neurons' rank correlation above the directions' "
-    "(unit: neuron, one-sided); layers together by n/k times the k-th p, k = half of them, valid "
-    "however they depend.",
+    "(unit: neuron, taken as independent; one-sided); layers together by n/k times the k-th p, "
+    "k = half of them, valid however they depend.",
     "In the median layer a rank correlation of 0.2 or more, 0.1 or more above the directions'.",
 )
 
@@ -131,7 +131,7 @@ def _show_sides(sides: Sequence[_Side], pairs: Sequence[KindRow]) -> tuple[tuple
     base = _median(np.array([max(bases([row])) for row in pairs]))
     n = len(sides)
     return (
-        ("layers with both populations (medians of them below)", str(n)),
+        ("layers with neurons and directions; medians over them below", str(n)),
         ("outputs below 0, highest-WD neurons / directions", _both(negative, show_share)),
         ("with two modes below 0 or more, neurons / directions", _both(several, show_share)),
         ("dip below 0, neurons / directions", _both(dip, show)),
@@ -149,13 +149,13 @@ def _short_sides(sides: Sequence[_Side], excess: float) -> tuple[str, ...]:
     )
     tests = {
         f"{show_share(negative[0])} of outputs are negative": negative[0] >= LEAST_NEGATIVE,
-        f"minus that of directions it is {show_share(negative[0] - negative[1])}": (
+        f"minus that of directions it is {show_points(negative[0] - negative[1])}": (
             negative[0] - negative[1] >= LEAST_SIDE
         ),
-        f"neurons minus directions with two modes is {show_share(several[0] - several[1])}": (
+        f"neurons minus directions with two modes is {show_points(several[0] - several[1])}": (
             several[0] - several[1] >= LEAST_MODES
         ),
-        f"negative pairs minus their base is {show_share(excess)}": excess >= LEAST_PAIRS,
+        f"negative pairs minus their base is {show_points(excess)}": excess >= LEAST_PAIRS,
     }
     return tuple(text for text, met in tests.items() if not met)
 
@@ -174,7 +174,7 @@ def judge_together(subject: str, layers: Sequence[LayerPopulations]) -> Finding:
     middle = float(np.median([f[0] for f in found]))
     excess = float(np.median([f[0] - f[2] for f in found]))
     numbers = (
-        ("comparable layers (medians of them below)", str(len(found))),
+        ("comparable layers; medians over them below", str(len(found))),
         ("rank correlation over neurons", f"{middle:.2f}"),
         ("rank correlation over random directions", f"{np.median([f[2] for f in found]):.2f}"),
         ("lowest and highest layer, neurons", f"{min(found)[0]:.2f} to {max(found)[0]:.2f}"),

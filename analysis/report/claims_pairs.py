@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.report.claims import Finding, Statement, show, show_share
+from analysis.report.claims import Finding, Statement, show, show_points, show_share
 from analysis.report.statistics import combine_half, p_above
 from store.queries.claims import KindRow, ProfileRow
 
@@ -78,7 +78,7 @@ def judge_peak(subject: str, rows: Sequence[ProfileRow]) -> Finding:
         return Finding(PEAK, subject, missing=missing)
     gap = float(np.median([p.split - p.random for p in peaks]))
     numbers = (
-        ("source layers (medians of them below)", str(len(peaks))),
+        ("source layers; medians over them below", str(len(peaks))),
         ("split: source minus elsewhere, z", show(float(np.median([p.split for p in peaks])))),
         (
             "random draws: source minus elsewhere, z",
@@ -133,7 +133,7 @@ def judge_closer(subject: str, rows: Sequence[ProfileRow]) -> Finding:
         float(np.median(v)) for v in ([f[0] for f in found], [f[1] - f[0] for f in found])
     )
     numbers = (
-        ("layers (medians of them below)", str(len(found))),
+        ("layers; medians over them below", str(len(found))),
         ("z of input distance, top pairs", show(middle)),
         ("z of input distance, top pairs of random directions", show(middle_of(found, 1))),
         ("layers below 0 / below random", _counts(found)),
@@ -202,13 +202,13 @@ def judge_early(subject: str, rows: Sequence[KindRow]) -> Finding:
     p_base = combine_half([p_above(e[2], e[3], CHOOSERS - 1) for e in found[:third]])
     excess = float(np.median(early[:, 2]))
     tests = {
-        f"early layers minus their highest base is {show_share(excess)}": excess >= LEAST_SYNTAX,
-        f"early minus late excess is {show_share(drop)}": drop >= LEAST_DROP,
+        f"early layers minus their highest base is {show_points(excess)}": excess >= LEAST_SYNTAX,
+        f"early minus late excess is {show_points(drop)}": drop >= LEAST_DROP,
     }
     numbers = (
-        (f"early layers {_span(sorted(layers)[:third])}: share / highest base", _shares(early)),
-        (f"late layers {_span(sorted(layers)[-third:])}: share / highest base", _shares(late)),
-        ("mean excess, early minus late", show_share(drop)),
+        (f"early layers ({_span(sorted(layers)[:third])}): share / highest base", _shares(early)),
+        (f"late layers ({_span(sorted(layers)[-third:])}): share / highest base", _shares(late)),
+        ("mean excess, early minus late", show_points(drop)),
     )
     short = tuple(text for text, met in tests.items() if not met)
     return Finding(EARLY, subject, numbers, max(p_base, p_above(drop, error, CHOOSERS - 1)), short)

@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from analysis.report.claims import Finding, Statement, show, show_share
-from analysis.report.statistics import expected_maximum, resample_extremes
+from analysis.dynamics import expected_maximum
+from analysis.report.claims import Finding, Statement, show, show_points, show_share
+from analysis.report.statistics import resample_extremes
 
 Floats = npt.NDArray[np.float64]
 LAYER = 1
@@ -53,9 +54,8 @@ def judge_size(models: Sequence[SizedLayer]) -> Finding:
     subject = ", ".join(m.model for m in ordered) or "no model"
     if len({m.n_parameters for m in models}) < 2:
         missing = "it needs models of at least two sizes, recorded on one text at layer 1 with "
-        return Finding(
-            SIZE, subject, missing=missing + f"random directions; there are {len(models)}"
-        )
+        missing += f"random directions; this report has {len(models)} such"
+        return Finding(SIZE, subject, missing=missing)
     ordered = [_known(m) for m in ordered]
     k = min(MOST_DRAWN, *(min(len(m.wd), len(m.random_wd)) // 2 for m in ordered))
     if k < 1:
@@ -101,7 +101,7 @@ def _shortfalls(found: Sequence[_Extremes]) -> tuple[str, ...]:
             b.strength > a.strength for a, b in steps
         ),
         f"largest share {show_share(last.share)}": last.share >= LEAST_SHARE,
-        f"gain in share {show_share(last.share - first.share)}": (
+        f"gain in share {show_points(last.share - first.share)}": (
             last.share - first.share >= LEAST_GAIN
         ),
         f"relative maximum {show(last.strength)}": last.strength >= LEAST_STRENGTH,

@@ -5,11 +5,12 @@ independent.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import stats
+
+from analysis.dynamics import expected_maximum
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,29 +60,9 @@ def p_above(difference: float, error: float, freedom: int) -> float:
     return float(stats.t.sf(difference / error, freedom))
 
 
-@lru_cache(maxsize=64)
-def below_chances(m: int, k: int) -> Floats:
-    """Return the chance that k of m, drawn without replacement, are all among the lowest c.
-
-    (m + 1,), for c = 0 to m.
-    """
-    counts = np.arange(m + 1, dtype=np.float64)
-    chances = np.zeros(m + 1)
-    enough = counts >= k
-    log = special.gammaln(counts[enough] + 1) - special.gammaln(counts[enough] - k + 1)
-    chances[enough] = np.exp(log - log[-1])
-    chances.flags.writeable = False  # it is shared
-    return chances
-
-
-def expected_maximum(values: Floats, k: int) -> float:
-    """Return the mean highest of k values drawn from m without replacement (METHODS 7), k <= m."""
-    return float(np.sort(values) @ np.diff(below_chances(len(values), k)))
-
-
 def resample_extremes(values: Floats, threshold: float, k: int, rng: np.random.Generator) -> Floats:
     """Return (share above a threshold, expected maximum of k) of one bootstrap sample, (2,)."""
     m = len(values)
-    drawn = np.sort(values[rng.integers(0, m, m)])
+    drawn = values[rng.integers(0, m, m)]
     share = (drawn > threshold).mean()
     return np.array([share, expected_maximum(drawn, k)])

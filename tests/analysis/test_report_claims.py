@@ -164,7 +164,7 @@ def test_layers_that_are_not_comparable_are_left_out_of_md() -> None:
     assert judge_together("r", bad).p is None
     assert (
         dict(judge_together("r", [*bad[:1], layers[1]]).numbers)[
-            "comparable layers (medians of them below)"
+            "comparable layers; medians over them below"
         ]
         == "1"
     )

@@ -1,7 +1,5 @@
 """The report's statistics against plain loops and known values."""
 
-from itertools import combinations
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +7,6 @@ from hypothesis import strategies as st
 
 from analysis.report.statistics import (
     combine_half,
-    expected_maximum,
     holm,
     p_above,
     p_correlation_above,
@@ -47,13 +44,6 @@ def test_half_of_equal_tests_keeps_the_level() -> None:
     """Tests that depend on each other fully pass half as often as they say, or less."""
     p = np.random.default_rng(0).random(2000)
     assert np.mean([combine_half([x] * 6) <= 0.05 for x in p]) <= 0.05
-
-
-@given(st.lists(st.floats(-5, 5), min_size=1, max_size=7), st.integers(1, 7))
-def test_expected_maximum_is_that_of_all_subsets(values: list[float], k: int) -> None:
-    k = min(k, len(values))
-    subsets = [max(c) for c in combinations(values, k)]
-    assert expected_maximum(np.array(values), k) == pytest.approx(np.mean(subsets), abs=1e-9)
 
 
 def test_values_above_others() -> None:

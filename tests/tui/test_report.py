@@ -3,16 +3,25 @@
 import re
 import shutil
 import sqlite3
+import sys
+from base64 import b64decode
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from analysis.figures.results import Drawn
+from analysis.figures.settings import FiguresSettings
+from analysis.report import pictures
 from analysis.report.build import build_report
 from analysis.report.page import NOTHING
+from analysis.report.pictures import MOST_RECORDINGS, SHOWN, Picture, Pictures, draw_pictures
+from store.queries.figures import list_figure_recordings
 from store.queries.recordings import list_recordings
-from store.store import open_store
+from store.store import Store, open_store
 from tests.tui.calling import NAME, call
 from tests.tui.test_refusals import refuses
 
@@ -61,11 +70,11 @@ def test_a_report_is_one_file_that_needs_nothing(analysed: Path) -> None:
     assert done.err == "Written to r.html.\n"
     page = Page(Path("r.html").read_text(encoding="utf-8"))
     names = {tag for tag, _ in page.tags}
-    assert names >= {"table", "thead", "th", "caption", "main", "figure"} - {"figure"}
+    assert names >= {"table", "thead", "th", "caption", "main", "figure", "img", "figcaption"}
     assert not names & {"script", "link", "iframe", "object"}
     addresses = [a[k] or "" for _, a in page.tags for k in ("href", "src") if k in a]
     ids = {f"#{a['id']}" for _, a in page.tags if "id" in a}
-    assert set(addresses) <= ids
+    assert {a for a in addresses if not a.startswith("data:image/")} <= ids
     assert "prefers-color-scheme: dark" in Path("r.html").read_text(encoding="utf-8")
 
 
@@ -77,7 +86,7 @@ def test_a_report_on_random_weights_holds_nothing(analysed: Path) -> None:
     verdicts = [a["class"] for tag, a in page.tags if "verdict" in str(a.get("class"))]
     assert len(verdicts) == 2 * 8
     assert set(verdicts) <= {"verdict no", "verdict none"}
-    assert "Of 8 judgements 0 holds," in page.text
+    assert "Of 8 judgements 0 hold," in page.text
     assert "not measurable here , because no ablation has been run." in page.text
 
 
@@ -114,22 +123,78 @@ def test_what_a_store_holds_cannot_write_the_page(store: Path) -> None:
 
 
 def test_figures_are_inside_as_images(analysed: Path) -> None:
-    database = open_store(analysed).database
-    figures = {"Figure 1 <b>": PIXEL, "Figure 2": DRAWING}
-    page = Page(build_report(database, list_recordings(database), figures))
+    store = open_store(analysed)
+    drawn = (Picture("1 <b>", "Blue: <i>", PIXEL), Picture("2", "Red.", DRAWING))
+    notes = ("Not <b> drawn.",)
+    page = Page(build_report(store, list_recordings(store.database), Pictures(drawn, notes)))
     images = [attributes for tag, attributes in page.tags if tag == "img"]
     assert [str(i["src"])[:26] for i in images] == [
         "data:image/png;base64,iVBO", "data:image/svg+xml;base64,",
     ]  # fmt: skip
-    assert [i["alt"] for i in images] == list(figures)
-    assert "b" not in {tag for tag, _ in page.tags}
+    assert [i["alt"] for i in images] == ["Figure 1 <b>", "Figure 2"]
+    assert not {"b", "i"} & {tag for tag, _ in page.tags}
+    for text in ("Figure 1 <b>. Blue: <i>", "Figure 2. Red.", "Not <b> drawn."):
+        assert text in page.text
+
+
+def test_a_report_holds_the_figures_of_its_recording(analysed: Path) -> None:
+    done = call("report", "--store", analysed, "--out", "r.html")
+    assert done.code == 0, done.err
+    page = Page(Path("r.html").read_text(encoding="utf-8"))
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    drawn = [str(i["alt"]).split(".")[0].removeprefix("Figure ") for i in images]
+    missing = [name for name in SHOWN if f"Figure {name} is not drawn: " in page.text]
+    assert sorted(drawn + missing) == sorted(SHOWN)
+    assert {"1a", "3a", "3b", "3c", "6", "8"} <= set(drawn)
+    for image in images:
+        assert b64decode(str(image["src"]).partition(",")[2]).lstrip()[:5] in (b"<?xml", PIXEL[:5])
+
+
+def test_without_matplotlib_a_report_has_no_figures_and_says_so(
+    analysed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = ("matplotlib", "analysis.figures", "analysis.report")
+    for name in [name for name in sys.modules if name.startswith(gone)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = call("report", "--store", analysed, "--out", "r.html")
+    assert (done.code, done.err) == (0, "Written to r.html.\n")
+    page = Page(Path("r.html").read_text(encoding="utf-8"))
+    assert "img" not in {tag for tag, _ in page.tags}
+    assert page.text.count("Figures need matplotlib, which is not installed") == 1
+
+
+def test_figures_are_of_the_last_step_of_each_model(
+    analysed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(analysed)
+    (row,) = list_figure_recordings(store.database)
+    rows = [
+        replace(row, id=i, name=f"r{i}", model_id=i // 2, step=i, revision=f"step{i}")
+        for i in range(2 * MOST_RECORDINGS + 2)
+    ]
+    monkeypatch.setattr(pictures, "list_figure_recordings", lambda _database: rows)
+    asked: list[tuple[str, ...]] = []
+
+    def draw(_store: Store, settings: FiguresSettings) -> Iterator[Drawn]:
+        asked.append(settings.recordings)
+        return iter(())
+
+    monkeypatch.setattr(pictures, "draw_figures", draw)
+    (known,) = list_recordings(store.database)
+    found = draw_pictures(store, [replace(known, id=r.id, name=r.name) for r in rows])
+    assert asked == [tuple(f"r{2 * i + 1}" for i in range(MOST_RECORDINGS))]
+    assert found.notes == (
+        "Figures are of the last step of each model: r1, r3, r5, r7, r9.",
+        "To keep the page small, 4 of these are drawn; `negspace figures` draws all.",
+    )
 
 
 def test_what_was_not_measured_is_a_dash(store: Path) -> None:
     change(store, "UPDATE neurons SET md = NULL")
     change(store, "DELETE FROM layer_summaries")
-    database = open_store(store).database
-    page = Page(build_report(database, list_recordings(database), {}))
+    opened = open_store(store)
+    page = Page(build_report(opened, list_recordings(opened.database), Pictures()))
     assert page.words.count(NOTHING) > 10
     assert not {"nan", "None"} & set(page.words)
 

@@ -32,11 +32,13 @@ def command(
     Each claim has its numbers, its null, its test and a verdict: holds, does not hold, or not
     measurable here, because. RECORDING is a name, or a part of one that no other name has.
     """
-    from analysis.report.build import build_appendix, build_report
+    from analysis.report.build import build_appendix, build_report, require_analysed
+    from analysis.report.pictures import draw_pictures
     from store.queries.recordings import find_recording, list_recordings
     from tui.output import write_text
 
-    database = context.open().database
+    store = context.open()
+    database = store.database
     named = [find_recording(database, name) for name in recordings]
     rows = list({row.id: row for row in named}.values()) or list_recordings(database)
     if appendix is not None:
@@ -45,7 +47,8 @@ def command(
             click.echo(text, nl=False)
             return
     else:
-        text = build_report(database, rows, {})
+        require_analysed(database, rows)
+        text = build_report(store, rows, draw_pictures(store, rows))
         out = out or DEFAULT_OUT
     write_text(text, out)
     context.say(f"Written to {out}.")
