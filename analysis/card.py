@@ -104,7 +104,8 @@ class Writes:
 class Card:
     """One neuron; `n_random` is the number of random directions, 0 where there are none.
 
-    `reason` says which metrics are undefined, and why.
+    `reason` says which metrics are undefined, and why; `pair_kinds` what the top pairs are made of,
+    None where that was not measured.
     """
 
     recording: str
@@ -121,6 +122,7 @@ class Card:
     metrics: tuple[Metric, ...]
     histograms: Histograms
     pairs: tuple[CardPair, ...]
+    pair_kinds: str | None
     lowest: tuple[Extreme, ...]
     highest: tuple[Extreme, ...]
     checkpoints: tuple[CheckpointWd, ...]
@@ -184,6 +186,7 @@ def gather_card(recording: Recording, layer: int, neuron: int, *, keep: bool) ->
         ),
         histograms=_gather_histograms(there, neuron, metrics),
         pairs=_gather_pairs(there, neuron),
+        pair_kinds=_tell_pairs(recording, layer, neuron),
         lowest=lowest,
         highest=highest,
         checkpoints=tuple(list_checkpoint_wd(database, row.id, layer, neuron)),
@@ -240,6 +243,12 @@ def _find_pairs(layer: Layer, neuron: int) -> list[TopPair]:
     names = [field.name for field in fields(TopPair)]
     rows: list[dict[str, Any]] = list(find_top_pairs(layer, neuron))
     return [TopPair(**{name: row[name] for name in names}) for row in rows]
+
+
+def _tell_pairs(recording: Recording, layer: int, neuron: int) -> str | None:
+    from analysis.pair_kinds_text import tell_pair_kinds  # scipy takes half a second to load
+
+    return tell_pair_kinds(recording, layer, neuron)
 
 
 def _gather_extremes(layer: Layer, neuron: int) -> tuple[tuple[Extreme, ...], tuple[Extreme, ...]]:

@@ -27,6 +27,7 @@ def render_card(card: Card, width: int, *, everything: bool) -> str:
         _outputs(card),
         _posts(card),
         _pairs(card, width),
+        _pair_kinds(card, width),
         _extremes("Lowest outputs", card.lowest, width, everything=everything),
         _extremes("Highest outputs", card.highest, width, everything=everything),
         _checkpoints(card),
@@ -52,15 +53,17 @@ def _head(card: Card, width: int) -> list[str]:
 def _metrics(card: Card) -> list[str]:
     """Return two columns of metrics: only those of the first have errors and random directions."""
     half = len(card.metrics) // 2
-    head = f"{'metric':<17} {'value':>9}  {'± error':<9}{'below':>6}   {'metric':<14} {'value':>9}"
+    head = (
+        f"{'metric':<17} {'value':>10}  {'± error':<11}{'below':>7}   {'metric':<14} {'value':>10}"
+    )
     rows = zip(card.metrics[:half], card.metrics[half:], strict=True)
-    return [head, *(f"{_metric(a)}   {b.name:<14} {_number(b.value):>9}" for a, b in rows)]
+    return [head, *(f"{_metric(a)}   {b.name:<14} {_number(b.value):>10}" for a, b in rows)]
 
 
 def _metric(metric: Metric) -> str:
     error = "" if metric.error is None else f"± {_number(metric.error)}"
     below = "-" if metric.below is None else f"{100 * metric.below:.1f}%"
-    return f"{metric.name:<17} {_number(metric.value):>9}  {error:<9}{below:>6}"
+    return f"{metric.name:<17} {_number(metric.value):>10}  {error:<11}{below:>7}"
 
 
 def _number(value: float | None) -> str:
@@ -119,6 +122,10 @@ def _pairs(card: Card, width: int) -> list[str]:
     for number, found in enumerate(card.pairs, start=1):
         lines += _pair(number, found, width)
     return lines
+
+
+def _pair_kinds(card: Card, width: int) -> list[str]:
+    return wrap(printable(card.pair_kinds), width) if card.pair_kinds else []
 
 
 def _pair(number: int, found: CardPair, width: int) -> Iterator[str]:

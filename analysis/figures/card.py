@@ -1,20 +1,22 @@
 """A neuron's card as one picture: metrics, both histograms, its pairs' scatter, its top pairs."""
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from analysis.bars import share_posts
 from analysis.card import Card, CardPair, Metric, read_scatter
+from analysis.figures.drawing import COLOURS, show, styled
 from store.recording import Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, GREY, MARK = "#1f4e79", "#b0b0b0", "#d55e00"
+INK, GREY, MARK = COLOURS[0], "#b0b0b0", COLOURS[1]
 INCHES, DPI = (11.0, 8.5), 150
 SMALL, NORMAL = 8.5, 10.0
 WRITTEN = 4
@@ -23,23 +25,21 @@ WRITTEN = 4
 
 def draw_card(recording: Recording, card: Card, path: Path) -> None:
     """Write the picture of a card as a PNG of 1,650 x 1,275 pixels."""
+    with styled(), mpl.rc_context({"font.size": NORMAL, "axes.labelsize": NORMAL}):
+        make_card(recording, card).savefig(path, format="png", dpi=DPI)
+
+
+def make_card(recording: Recording, card: Card) -> Figure:
+    """Return the picture of a card; made and saved while `styled`."""
     figure = Figure(figsize=INCHES, layout="constrained")
-    figure.suptitle(_plain(f"Neuron {card.name} of {card.recording}"), fontsize=13)
+    figure.suptitle(show(f"Neuron {card.name} of {card.recording}"), fontsize=13)
     grid = figure.add_gridspec(3, 3, height_ratios=[1.0, 1.0, 1.2], width_ratios=[1.1, 1.3, 1.3])
     _write_metrics(figure.add_subplot(grid[:2, 0]), card)
     _draw_outputs(figure.add_subplot(grid[0, 1:]), card)
     _draw_posts(figure.add_subplot(grid[1, 1]), card)
     _draw_scatter(figure.add_subplot(grid[1, 2]), recording, card)
     _write_pairs(figure.add_subplot(grid[2, :]), card)
-    with warnings.catch_warnings():
-        # Tokens of scripts that the font lacks are drawn as boxes, which is no news.
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(path, format="png", dpi=DPI)
-
-
-def _plain(text: str) -> str:
-    """Return text without what matplotlib takes for mathematics."""
-    return text.replace("$", r"\$")
+    return figure
 
 
 def _write_metrics(axes: "Axes", card: Card) -> None:
@@ -50,7 +50,7 @@ def _write_metrics(axes: "Axes", card: Card) -> None:
     lines += ["", *(_metric(metric) for metric in card.metrics)]
     lines += _writes(card)
     axes.text(
-        0.0, 1.0, _plain("\n".join(lines)), va="top", family="monospace", fontsize=SMALL,
+        0.0, 1.0, "\n".join(lines), va="top", family="monospace", fontsize=SMALL,
         linespacing=1.45, transform=axes.transAxes,
     )  # fmt: skip
 
@@ -69,7 +69,7 @@ def _writes(card: Card) -> list[str]:
 
 
 def _token(text: str) -> str:
-    return f"[{_short(text)}]"
+    return f"[{_short(show(text))}]"
 
 
 def _draw_outputs(axes: "Axes", card: Card) -> None:
@@ -101,6 +101,7 @@ def _draw_posts(axes: "Axes", card: Card) -> None:
             axes.stairs(density, edges, fill=True, color=INK)
     below, at, above = share_posts(card)
     axes.set_yscale("symlog", linthresh=1e-2)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
     axes.set_ylim(bottom=0.0)
     axes.axvline(0.0, color="black", linewidth=0.8, linestyle="--")
     axes.set_xlabel("activation h")
@@ -156,7 +157,7 @@ def _write_pairs(axes: "Axes", card: Card) -> None:
 def _row(found: CardPair) -> list[str]:
     pair = found.pair
     tokens = [
-        _plain(f"{_token(context.token)}  {_token(context.next_token or '')}")
+        f"{_token(context.token)}  {_token(context.next_token or '')}"
         for context in (found.first, found.second)
     ]
     distance, outputs = f"{pair.input_distance:.4g}", (pair.output_1, pair.output_2)

@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,13 +30,14 @@ def draw_figures(store: Store, settings: FiguresSettings) -> Iterator[Drawn | Sk
 
     Raises NotFoundError for a recording that is not there, NoPlotsError without matplotlib.
     """
-    figures = _load_registry()
+    with needing_matplotlib():
+        from analysis.figures.registry import FIGURES
     from analysis.figures.drawing import styled
     from analysis.figures.subject import Subject, choose_recordings
 
     chosen = choose_recordings(store, settings.recordings)
     whole = Subject(store, settings, chosen)
-    for figure in figures:
+    for figure in FIGURES:
         if figure.id in settings.ids:
             for subject in _subjects(whole, figure):
                 with styled():
@@ -68,9 +70,11 @@ def write_captions(folder: Path, figures: list[Drawn]) -> Path:
     return _write(folder / CAPTIONS, f"{text}\n".encode())
 
 
-def _load_registry() -> "tuple[FigureKind, ...]":
+@contextmanager
+def needing_matplotlib() -> Iterator[None]:
+    """Import what draws; raises NegspaceError where matplotlib is not installed."""
     try:
-        from analysis.figures.registry import FIGURES
+        yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
@@ -78,7 +82,6 @@ def _load_registry() -> "tuple[FigureKind, ...]":
             "Figures need matplotlib, which is not installed; run `pip install "
             "'negspace[figures]'`."
         ) from None
-    return FIGURES
 
 
 def _subjects(whole: "Subject", figure: "FigureKind") -> "list[Subject]":

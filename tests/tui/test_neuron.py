@@ -2,14 +2,20 @@
 
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+import matplotlib as mpl
 import pytest
+from matplotlib.text import Text
 from rich.cells import cell_len
 
 from analysis.card import Card, Metric, gather_card
+from analysis.figures.card import draw_card, make_card
+from analysis.figures.drawing import styled
+from analysis.pair_kinds_text import tell_pair_kinds
 from store.store import open_store
 from tests.tui.calling import NAME, ask, call, contents
 from tui.card_json import card_json
@@ -166,3 +172,71 @@ def test_out_in_the_store_or_nowhere_is_refused(analysed: Path, tmp_path: Path) 
         done = call(*words, tmp_path / "no" / "x", "--format", form)
         assert done.code == 1
         assert "cannot be written: No such file or directory." in done.error
+
+
+def test_what_the_top_pairs_are_is_told(analysed: Path) -> None:
+    statement = "SELECT neuron FROM pair_kinds WHERE layer = 1 AND neuron >= 0 LIMIT 1"
+    neuron = cast("int", ask(analysed, statement)[0][0])
+    told = tell_pair_kinds(open_store(analysed).recording(NAME), 1, neuron)
+    assert told is not None
+    words = ("neuron", NAME, f"1.{neuron}", "--store", analysed, "--read-only")
+    parts = [" ".join(part.split()) for part in call(*words).out.split("\n\n")]
+    assert parts[parts.index(told) - 1].startswith("Top pairs")
+    assert json.loads(call(*words, "--format", "json").out)["pair_kinds"] == told
+
+
+def test_a_neuron_without_kinds_says_nothing_of_them(analysed: Path) -> None:
+    statement = "SELECT neuron FROM pair_kinds WHERE layer = 1"
+    named = {neuron for (neuron,) in ask(analysed, statement)}
+    card = card_of(analysed, next(n for n in range(40) if n not in named))
+    assert card.pair_kinds is None
+    assert json.loads(card_json(card))["pair_kinds"] is None
+    assert "top pairs of neuron" not in render_card(card, 80, everything=False)
+
+
+def test_columns_of_metrics_never_touch(analysed: Path) -> None:
+    widest = Metric("wd", -0.00012345678, 0.00012345678, 1.0)
+    lines = render_card(with_metric(card_of(analysed), widest), 80, everything=False).splitlines()
+    assert "wd -0.0001235 ± 0.0001235 100.0%" in [" ".join(x.split()[:5]) for x in lines]
+
+
+def test_the_png_of_hostile_tokens_is_as_drawn_of_plain_text(
+    analysed: Path, tmp_path: Path
+) -> None:
+    card = card_of(analysed)
+    token = r"$\frac{$" + "\x1b[31m\n漢\U0001f389"
+    context = replace(card.pairs[0].first, token=token, next_token="$")
+    pairs = (replace(card.pairs[0], first=context), *card.pairs[1:])
+    recording = open_store(analysed).recording(NAME)
+    out = tmp_path / "card.png"
+    draw_card(recording, replace(card, recording="$a_1$ \n", pairs=pairs), out)
+    first = out.read_bytes()
+    with mpl.rc_context({"text.parse_math": True, "font.size": 30.0, "figure.dpi": 30}):
+        draw_card(recording, replace(card, recording="$a_1$ \n", pairs=pairs), out)
+    assert out.read_bytes() == first
+
+
+def test_no_letter_of_the_png_is_markup(analysed: Path) -> None:
+    card = card_of(analysed)
+    with styled():
+        figure = make_card(open_store(analysed).recording(NAME), card)
+        figure.canvas.draw()
+        texts = [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)]
+    assert any("wd_floor" in text for text in texts)
+    assert not any("math" in text for text in texts)
+
+
+def test_without_matplotlib_the_extra_is_named(
+    analysed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [n for n in sys.modules if n.startswith(("matplotlib", "analysis.figures"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    words = ("neuron", NAME, "1.5", "--store", analysed, "--read-only", "--format")
+    done = call(*words, "png")
+    assert done.code == 1
+    assert done.error == (
+        "Error: Figures need matplotlib, which is not installed; "
+        "run `pip install 'negspace[figures]'`."
+    )
+    assert call(*words, "text").code == 0

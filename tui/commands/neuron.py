@@ -99,13 +99,10 @@ def _write_text(text: str, out: Path | None) -> None:
 
 
 def _write_png(context: Context, recording: "Recording", card: "Card", out: Path | None) -> None:
-    try:
+    from analysis.figures.run import needing_matplotlib
+
+    with needing_matplotlib():
         from analysis.figures.card import draw_card
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"--format png needs {error.name}: pip install 'negspace[figures]', or choose another "
-            "form."
-        ) from error
     from tui.output import replacing
 
     name = re.sub(r"[^\w@.#+-]+", "-", f"{card.recording}-{card.name}")
