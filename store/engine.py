@@ -1,6 +1,7 @@
 """Runs independent pieces of work: in this process, on threads, results as they come.
 
-Kernels release the GIL, so threads use all cores. An error or an interrupt drops what has not
+Kernels release the GIL, so threads use all cores; BLAS keeps to the thread that calls it, because
+its own threads would wait for cores that are taken. An error or an interrupt drops what has not
 begun and waits for what has.
 """
 
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TypeVar
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,7 +27,8 @@ def map_items(
     """
     count = workers or os.cpu_count() or 1
     left = iter(items)
-    with ThreadPoolExecutor(count, thread_name_prefix="negspace") as pool:
+    pooled = ThreadPoolExecutor(count, thread_name_prefix="negspace")
+    with threadpool_limits(1 if count > 1 else None, "blas"), pooled as pool:
         running: dict[Future[Result], Item] = {}
         try:
             while True:
