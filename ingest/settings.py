@@ -16,6 +16,8 @@ KEEPS = ("all", "inputs", "scores")
 DEVICES = ("cpu", "cuda", "auto")
 BOS_CHOICES = ("none", "window")
 JOINS = ("rows", "documents")
+KINDS = ("special", "space", "markup", "number", "punctuation", "function", "word", "fragment")
+"""Kinds of tokens (METHODS 9)."""
 MOST_LAYERS = 100_000
 MOST_SEED = 2**63 - 1
 """What SQL can hold."""

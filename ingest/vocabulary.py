@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ingest.function_words import FUNCTION_WORDS
+from ingest.settings import KINDS
 from store.errors import InputError
 from store.printable import printable_bytes
 from store.records import VocabularyRow
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
-KINDS = ("special", "space", "markup", "number", "punctuation", "function", "word", "fragment")
 _MARKUP = frozenset({"@-@", "@,@", "@.@", "@-", "@,", "@.", "-@", ",@", ".@", "@", "="})
 _SPACE_MARK = "\u2581"
 _BYTE_TOKEN = re.compile("<0x([0-9A-Fa-f]{2})>")

@@ -4,6 +4,7 @@ It becomes the table `schema_docs`, `negspace sql --schema` and docs/sql.md. A t
 stands under the key "". `store/tables.py` refuses a column that has none.
 """
 
+from store.ablation_descriptions import SUMMARY, TABLES
 from store.metric_descriptions import METRICS
 
 _LAYER = {
@@ -310,6 +311,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "survival": "|post_1 - post_2| / |output_1 - output_2|",
         "oi": "OI ratio of the pair",
     },
+    **TABLES,
     "recording_comparisons": {
         "": "The same neurons in two recordings, as `negspace compare A B` found them.",
         "recording_a": "recordings.id of A",
@@ -369,6 +371,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "n_bytes": "bytes on disk that the ledger vouches for",
         "created_at": "when it was begun, UTC",
     },
+    "ablation_summary": {"": SUMMARY[""], **_NAMES, **SUMMARY},
     "wd_by_checkpoint": {
         "": "The distribution of WD in every layer, by checkpoint.",
         **_NAMES,

@@ -192,6 +192,10 @@ def _delete_rows(connection: Connection, recording_id: int) -> None:
         update(t.jobs).where(t.jobs.c.recording_id == recording_id).values(recording_id=None)
     )
     for table in reversed(t.metadata.sorted_tables):
+        for owner in (t.cohorts, t.ablations):
+            mine = select(owner.c.id).where(owner.c.recording_id == recording_id)
+            for column in t.references(table, owner):
+                connection.execute(delete(table).where(column.in_(mine)))
         for column in t.references(table, t.recordings) if table is not t.jobs else ():
             connection.execute(delete(table).where(column == recording_id))
     connection.execute(delete(t.recordings).where(t.recordings.c.id == recording_id))
@@ -200,7 +204,10 @@ def _delete_rows(connection: Connection, recording_id: int) -> None:
 # What nothing refers to any more, children before the tables that they refer to.
 _OWNED = (
     (t.pair_sets, (t.recordings.c.pair_set_id,)),
-    (t.token_streams, (t.recordings.c.stream_id, t.pair_sets.c.stream_id)),
+    (
+        t.token_streams,
+        (t.recordings.c.stream_id, t.pair_sets.c.stream_id, t.ablations.c.stream_id),
+    ),
     (t.corpora, (t.token_streams.c.corpus_id,)),
     (t.tokenizers, (t.token_streams.c.tokenizer_id,)),
 )

@@ -18,7 +18,7 @@ from store.files import make_folders, sync_folders
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration, known here so that reading commands need not load alembic."""
 
 

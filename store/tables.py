@@ -1,33 +1,33 @@
 """The tables of a store as SQLAlchemy sees them; alembic's migrations make them.
 
-Every column takes its description from `store/descriptions.py`. Flags are 0/1, times ISO-8601 UTC
-text, and no NaN is ever written. Keys of big tables are composite, WITHOUT ROWID on SQLite.
+Flags are 0/1, times ISO-8601 UTC text, and no NaN is ever written. Those of ablations have a module
+of their own.
 """
 
-from sqlalchemy import (
-    Column,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Table,
-    Text,
-    UniqueConstraint,
-)
-from sqlalchemy.schema import SchemaItem
+from sqlalchemy import Column, Index, LargeBinary, Table, UniqueConstraint
 
-from store.descriptions import DESCRIPTIONS
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
+from store.ablation_tables import (
+    ablation_plans,
+    ablation_tests,
+    ablation_token_kinds,
+    ablation_windows,
+    ablations,
+    cohort_neurons,
+    cohorts,
 )
+from store.columns import integer, key, metadata, numbered, real, table, text_column
+
+__all__ = [
+    "ablation_plans",
+    "ablation_tests",
+    "ablation_token_kinds",
+    "ablation_windows",
+    "ablations",
+    "cohort_neurons",
+    "cohorts",
+    "metadata",
+]
+
 METRICS = (
     "mean", "std", "skewness", "kurtosis", "minimum", "maximum", "negative_fraction",
     "post_mean", "post_minimum", "post_maximum", "rounding_step",
@@ -37,296 +37,263 @@ METRICS = (
 QUANTILES = ("minimum", "p05", "p25", "median", "p75", "p95", "p99", "maximum")
 
 
-def _key(name: str, reference: str | None = None) -> Column[int]:
-    if reference is None:
-        return Column(name, Integer, primary_key=True, autoincrement=False)
-    return Column(name, Integer, ForeignKey(reference), primary_key=True, autoincrement=False)
-
-
-def _integer(name: str, reference: str | None = None, *, null: bool = False) -> Column[int]:
-    if reference is None:
-        return Column(name, Integer, nullable=null)
-    return Column(name, Integer, ForeignKey(reference), nullable=null)
-
-
-def _text(name: str, *, null: bool = False, key: bool = False) -> Column[str]:
-    return Column(name, Text, nullable=null, primary_key=key)
-
-
-def _float(name: str, *, null: bool = True) -> Column[float]:
-    return Column(name, Float(53), nullable=null)
-
-
-def _table(name: str, *items: SchemaItem, rowid: bool = True) -> Table:
-    table = Table(name, metadata, *items, sqlite_with_rowid=rowid)
-    for column in table.columns:
-        column.comment = DESCRIPTIONS[name][column.name]
-    table.comment = DESCRIPTIONS[name][""]
-    return table
-
-
-def _numbered(name: str, *items: SchemaItem) -> Table:
-    """Return a table whose ids are never given out twice, so that debris cannot pass for new."""
-    table = _table(name, Column("id", Integer, primary_key=True), *items)
-    table.dialect_options["sqlite"]["autoincrement"] = True
-    return table
-
-
-schema_docs = _table(
+schema_docs = table(
     "schema_docs",
-    _text("table_name", key=True),
-    _text("column_name", key=True),
-    _text("description"),
+    text_column("table_name", key=True),
+    text_column("column_name", key=True),
+    text_column("description"),
 )
-models = _numbered(
+models = numbered(
     "models",
-    _text("name"),
-    _text("source"),
-    _text("family"),
-    _integer("n_layers"),
-    _integer("d_model"),
-    _integer("d_mlp"),
-    _text("activation"),
-    _integer("gated"),
-    _integer("parallel_residual"),
-    _integer("max_positions"),
-    _integer("n_parameters"),
+    text_column("name"),
+    text_column("source"),
+    text_column("family"),
+    integer("n_layers"),
+    integer("d_model"),
+    integer("d_mlp"),
+    text_column("activation"),
+    integer("gated"),
+    integer("parallel_residual"),
+    integer("max_positions"),
+    integer("n_parameters"),
     UniqueConstraint("name"),
 )
-checkpoints = _numbered(
+checkpoints = numbered(
     "checkpoints",
-    _integer("model_id", "models.id"),
-    _text("revision"),
-    _integer("step", null=True),
-    _text("state"),
-    _text("commit_hash", null=True),
-    _text("files"),
-    _text("weights_hash", null=True),
-    _integer("same_as", "checkpoints.id", null=True),
+    integer("model_id", "models.id"),
+    text_column("revision"),
+    integer("step", null=True),
+    text_column("state"),
+    text_column("commit_hash", null=True),
+    text_column("files"),
+    text_column("weights_hash", null=True),
+    integer("same_as", "checkpoints.id", null=True),
     UniqueConstraint("model_id", "revision"),
 )
-checkpoint_tensors = _table(
+checkpoint_tensors = table(
     "checkpoint_tensors",
-    _key("checkpoint_id", "checkpoints.id"),
-    _text("name", key=True),
-    _text("dtype"),
-    _text("shape"),
-    _text("hash"),
+    key("checkpoint_id", "checkpoints.id"),
+    text_column("name", key=True),
+    text_column("dtype"),
+    text_column("shape"),
+    text_column("hash"),
     rowid=False,
 )
-tokenizers = _numbered("tokenizers", _text("name"), _text("hash"), UniqueConstraint("hash"))
-vocabulary = _table(
+tokenizers = numbered(
+    "tokenizers", text_column("name"), text_column("hash"), UniqueConstraint("hash")
+)
+vocabulary = table(
     "vocabulary",
-    _key("tokenizer_id", "tokenizers.id"),
-    _key("token_id"),
-    _text("text"),
-    _text("kind"),
-    _integer("leading_space"),
+    key("tokenizer_id", "tokenizers.id"),
+    key("token_id"),
+    text_column("text"),
+    text_column("kind"),
+    integer("leading_space"),
     Index(None, "tokenizer_id", "text"),
     rowid=False,
 )
-corpora = _numbered(
+corpora = numbered(
     "corpora",
-    _text("name"),
-    _text("source"),
-    _text("text_hash"),
-    _integer("n_characters"),
+    text_column("name"),
+    text_column("source"),
+    text_column("text_hash"),
+    integer("n_characters"),
     UniqueConstraint("name"),
 )
-token_streams = _numbered(
+token_streams = numbered(
     "token_streams",
-    _integer("corpus_id", "corpora.id"),
-    _integer("tokenizer_id", "tokenizers.id"),
-    _text("joined"),
-    _text("bos"),
-    _integer("skip_first"),
-    _integer("spread"),
-    _integer("window_length"),
-    _integer("n_windows"),
-    _integer("n_tokens"),
-    _text("hash"),
+    integer("corpus_id", "corpora.id"),
+    integer("tokenizer_id", "tokenizers.id"),
+    text_column("joined"),
+    text_column("bos"),
+    integer("skip_first"),
+    integer("spread"),
+    integer("window_length"),
+    integer("n_windows"),
+    integer("n_tokens"),
+    text_column("hash"),
     UniqueConstraint("corpus_id", "tokenizer_id", "hash"),
 )
-tokens = _table(
+tokens = table(
     "tokens",
-    _key("stream_id", "token_streams.id"),
-    _key("position"),
-    _integer("token_id"),
-    _integer("next_token_id", null=True),
-    _integer("window_index"),
-    _integer("token_offset", null=True),
-    _integer("document"),
+    key("stream_id", "token_streams.id"),
+    key("position"),
+    integer("token_id"),
+    integer("next_token_id", null=True),
+    integer("window_index"),
+    integer("token_offset", null=True),
+    integer("document"),
     rowid=False,
 )
-pair_sets = _numbered(
+pair_sets = numbered(
     "pair_sets",
-    _integer("stream_id", "token_streams.id"),
-    _integer("seed"),
-    _integer("n_pairs"),
+    integer("stream_id", "token_streams.id"),
+    integer("seed"),
+    integer("n_pairs"),
     UniqueConstraint("stream_id", "seed", "n_pairs"),
 )
-pairs = _table(
+pairs = table(
     "pairs",
-    _key("pair_set_id", "pair_sets.id"),
-    _key("pair"),
-    _integer("position_1"),
-    _integer("position_2"),
+    key("pair_set_id", "pair_sets.id"),
+    key("pair"),
+    integer("position_1"),
+    integer("position_2"),
     rowid=False,
 )
-recordings = _numbered(
+recordings = numbered(
     "recordings",
-    _text("name"),
-    _integer("checkpoint_id", "checkpoints.id"),
-    _integer("stream_id", "token_streams.id"),
-    _text("projection"),
-    _text("dtype"),
-    _text("model_dtype"),
-    _text("keep"),
-    _integer("pair_set_id", "pair_sets.id"),
-    _integer("block_tokens"),
-    _integer("batch_windows"),
-    _text("created_at"),
-    _text("settings"),
+    text_column("name"),
+    integer("checkpoint_id", "checkpoints.id"),
+    integer("stream_id", "token_streams.id"),
+    text_column("projection"),
+    text_column("dtype"),
+    text_column("model_dtype"),
+    text_column("keep"),
+    integer("pair_set_id", "pair_sets.id"),
+    integer("block_tokens"),
+    integer("batch_windows"),
+    text_column("created_at"),
+    text_column("settings"),
     UniqueConstraint("name"),
     UniqueConstraint("checkpoint_id", "stream_id", "projection", "dtype", "model_dtype", "keep"),
 )
-recording_layers = _table(
+recording_layers = table(
     "recording_layers",
-    _key("recording_id", "recordings.id"),
-    _key("layer"),
-    _integer("n_neurons"),
-    _integer("d_model"),
-    _text("state"),
-    _integer("comparable", null=True),
-    _text("reason", null=True),
-    _integer("degenerate_pairs", null=True),
-    _float("max_input_distance"),
+    key("recording_id", "recordings.id"),
+    key("layer"),
+    integer("n_neurons"),
+    integer("d_model"),
+    text_column("state"),
+    integer("comparable", null=True),
+    text_column("reason", null=True),
+    integer("degenerate_pairs", null=True),
+    real("max_input_distance"),
     rowid=False,
 )
-blocks = _table(
+blocks = table(
     "blocks",
-    _key("recording_id", "recordings.id"),
-    _key("layer"),
-    _text("array_name", key=True),
-    _key("block"),
-    _integer("n_bytes"),
+    key("recording_id", "recordings.id"),
+    key("layer"),
+    text_column("array_name", key=True),
+    key("block"),
+    integer("n_bytes"),
     Column("digests", LargeBinary, nullable=False),
-    _text("committed_at"),
+    text_column("committed_at"),
 )
-jobs = _numbered(
+jobs = numbered(
     "jobs",
-    _text("kind"),
-    _integer("recording_id", "recordings.id", null=True),
-    _text("settings"),
-    _text("command"),
-    _text("state"),
-    _integer("done"),
-    _integer("total"),
-    _text("started_at"),
-    _text("heartbeat_at"),
-    _text("finished_at", null=True),
-    _integer("pid"),
-    _text("host"),
-    _text("error", null=True),
-    _text("versions"),
+    text_column("kind"),
+    integer("recording_id", "recordings.id", null=True),
+    text_column("settings"),
+    text_column("command"),
+    text_column("state"),
+    integer("done"),
+    integer("total"),
+    text_column("started_at"),
+    text_column("heartbeat_at"),
+    text_column("finished_at", null=True),
+    integer("pid"),
+    text_column("host"),
+    text_column("error", null=True),
+    text_column("versions"),
 )
-layer_analyses = _table(
+layer_analyses = table(
     "layer_analyses",
-    _key("recording_id", "recordings.id"),
-    _key("layer"),
-    _text("analysis", key=True),
-    _integer("method"),
-    _integer("job_id", "jobs.id"),
-    _integer("claimed_by", "jobs.id", null=True),
-    _text("lease_until", null=True),
-    _text("finished_at", null=True),
+    key("recording_id", "recordings.id"),
+    key("layer"),
+    text_column("analysis", key=True),
+    integer("method"),
+    integer("job_id", "jobs.id"),
+    integer("claimed_by", "jobs.id", null=True),
+    text_column("lease_until", null=True),
+    text_column("finished_at", null=True),
     rowid=False,
 )
-neurons = _table(
+neurons = table(
     "neurons",
-    _key("recording_id", "recordings.id"),
-    _key("layer"),
-    _key("neuron"),
-    _integer("n_tokens", null=True),
-    *(_float(name) for name in METRICS),
-    _integer("negative_modes", null=True),
-    _float("negative_dip"),
-    _text("reason", null=True),
+    key("recording_id", "recordings.id"),
+    key("layer"),
+    key("neuron"),
+    integer("n_tokens", null=True),
+    *(real(name) for name in METRICS),
+    integer("negative_modes", null=True),
+    real("negative_dip"),
+    text_column("reason", null=True),
     Index(None, "recording_id", "wd"),
     rowid=False,
 )
-random_directions = _table(
+random_directions = table(
     "random_directions",
-    _key("recording_id", "recordings.id"),
-    _key("layer"),
-    _key("direction"),
-    _integer("n_tokens", null=True),
-    *(_float(name) for name in METRICS),
-    _integer("negative_modes", null=True),
-    _float("negative_dip"),
-    _text("reason", null=True),
+    key("recording_id", "recordings.id"),
+    key("layer"),
+    key("direction"),
+    integer("n_tokens", null=True),
+    *(real(name) for name in METRICS),
+    integer("negative_modes", null=True),
+    real("negative_dip"),
+    text_column("reason", null=True),
     rowid=False,
 )
-layer_summaries = _table(
+layer_summaries = table(
     "layer_summaries",
-    _key("recording_id", "recordings.id"),
-    _key("layer"),
-    _text("population", key=True),
-    _text("metric", key=True),
-    _integer("n"),
-    _float("mean"),
-    *(_float(name) for name in QUANTILES),
+    key("recording_id", "recordings.id"),
+    key("layer"),
+    text_column("population", key=True),
+    text_column("metric", key=True),
+    integer("n"),
+    real("mean"),
+    *(real(name) for name in QUANTILES),
     rowid=False,
 )
-pair_distances = _table(
+pair_distances = table(
     "pair_distances",
-    _key("recording_id", "recordings.id"),
-    _key("layer"),
-    _key("pair_set_id", "pair_sets.id"),
-    _key("pair"),
-    _float("input_distance", null=False),
+    key("recording_id", "recordings.id"),
+    key("layer"),
+    key("pair_set_id", "pair_sets.id"),
+    key("pair"),
+    real("input_distance", null=False),
     rowid=False,
 )
-top_pairs = _table(
+top_pairs = table(
     "top_pairs",
-    _key("recording_id", "recordings.id"),
-    _key("layer"),
-    _key("pair_set_id", "pair_sets.id"),
-    _text("source", key=True),
-    _key("neuron"),
-    _key("pair_rank"),
-    _integer("neuron_rank", null=True),
-    _integer("position_1"),
-    _integer("position_2"),
-    _float("input_distance", null=False),
-    _float("output_1", null=False),
-    _float("output_2", null=False),
-    _float("post_1"),
-    _float("post_2"),
-    _float("survival"),
-    _float("oi", null=False),
+    key("recording_id", "recordings.id"),
+    key("layer"),
+    key("pair_set_id", "pair_sets.id"),
+    text_column("source", key=True),
+    key("neuron"),
+    key("pair_rank"),
+    integer("neuron_rank", null=True),
+    integer("position_1"),
+    integer("position_2"),
+    real("input_distance", null=False),
+    real("output_1", null=False),
+    real("output_2", null=False),
+    real("post_1"),
+    real("post_2"),
+    real("survival"),
+    real("oi", null=False),
     rowid=False,
 )
-neuron_md = _table(
+neuron_md = table(
     "neuron_md",
-    _key("recording_id", "recordings.id"),
-    _key("layer"),
-    _key("neuron"),
-    _key("pair_set_id", "pair_sets.id"),
-    _float("md"),
-    _float("md_sem"),
-    _float("dy_median"),
+    key("recording_id", "recordings.id"),
+    key("layer"),
+    key("neuron"),
+    key("pair_set_id", "pair_sets.id"),
+    real("md"),
+    real("md_sem"),
+    real("dy_median"),
     rowid=False,
 )
-layer_profiles = _table(
+layer_profiles = table(
     "layer_profiles",
-    _key("recording_id", "recordings.id"),
-    _key("pair_set_id", "pair_sets.id"),
-    _text("variant", key=True),
-    _key("source_layer"),
-    _key("layer"),
+    key("recording_id", "recordings.id"),
+    key("pair_set_id", "pair_sets.id"),
+    text_column("variant", key=True),
+    key("source_layer"),
+    key("layer"),
     *(
-        _float(name)
+        real(name)
         for name in (
             "oi_z",
             "oi_z_sem",
@@ -338,29 +305,29 @@ layer_profiles = _table(
             "high",
         )
     ),
-    _integer("n_pairs"),
+    integer("n_pairs"),
     rowid=False,
 )
-weight_changes = _table(
+weight_changes = table(
     "weight_changes",
-    _key("from_checkpoint_id", "checkpoints.id"),
-    _key("to_checkpoint_id", "checkpoints.id"),
-    _text("projection", key=True),
-    _key("layer"),
-    _key("neuron"),
-    *(_float(name) for name in ("l2", "l2_relative", "norm_change", "cosine")),
+    key("from_checkpoint_id", "checkpoints.id"),
+    key("to_checkpoint_id", "checkpoints.id"),
+    text_column("projection", key=True),
+    key("layer"),
+    key("neuron"),
+    *(real(name) for name in ("l2", "l2_relative", "norm_change", "cosine")),
     rowid=False,
 )
-pair_kinds = _table(
+pair_kinds = table(
     "pair_kinds",
-    _key("recording_id", "recordings.id"),
-    _key("layer"),
-    _key("pair_set_id", "pair_sets.id"),
-    _key("neuron"),
-    _text("family", key=True),
-    _text("kind", key=True),
+    key("recording_id", "recordings.id"),
+    key("layer"),
+    key("pair_set_id", "pair_sets.id"),
+    key("neuron"),
+    text_column("family", key=True),
+    text_column("kind", key=True),
     *(
-        _float(name)
+        real(name)
         for name in (
             "share",
             "low",
@@ -370,31 +337,31 @@ pair_kinds = _table(
             "base_random",
         )
     ),
-    _integer("n"),
-    _integer("n_distinct"),
+    integer("n"),
+    integer("n_distinct"),
     rowid=False,
 )
-metric_correlations = _table(
+metric_correlations = table(
     "metric_correlations",
-    _key("recording_id", "recordings.id"),
-    _key("layer"),
-    _text("metric_1", key=True),
-    _text("metric_2", key=True),
-    _float("spearman"),
-    _float("pearson"),
-    _integer("n"),
+    key("recording_id", "recordings.id"),
+    key("layer"),
+    text_column("metric_1", key=True),
+    text_column("metric_2", key=True),
+    real("spearman"),
+    real("pearson"),
+    integer("n"),
     rowid=False,
 )
-recording_comparisons = _table(
+recording_comparisons = table(
     "recording_comparisons",
-    _key("recording_a", "recordings.id"),
-    _key("recording_b", "recordings.id"),
-    _key("layer"),
-    _key("neuron"),
-    _float("wd_a"),
-    _float("wd_b"),
-    _float("md_a"),
-    _float("md_b"),
+    key("recording_a", "recordings.id"),
+    key("recording_b", "recordings.id"),
+    key("layer"),
+    key("neuron"),
+    real("wd_a"),
+    real("wd_b"),
+    real("md_a"),
+    real("md_b"),
     rowid=False,
 )
 

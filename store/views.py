@@ -13,6 +13,9 @@ JOIN token_streams s ON s.id = r.stream_id
 JOIN corpora k ON k.id = s.corpus_id"""
 _RANDOM = """LEFT JOIN layer_summaries {y} ON {y}.recording_id = n.recording_id
   AND {y}.layer = n.layer AND {y}.population = 'random' AND {y}.metric = '{metric}'"""
+_TEST = """(SELECT max(q.{column}) FROM ablation_tests q WHERE q.ablation_id = a.id
+         AND q.test = '{test}' AND (q.reference_id = a.baseline_id
+         OR q.reference_group = 'random'))"""
 
 VIEWS: dict[str, str] = {
     "neuron_metrics": f"""
@@ -55,6 +58,29 @@ SELECT {_NAMES}, y.layer, y.population, y.n, y.mean, y.median, y.p95, y.p99, y.m
 FROM layer_summaries y JOIN recordings r ON r.id = y.recording_id
 {_JOINS}
 WHERE y.metric = 'wd'""",
+    "ablation_summary": f"""
+SELECT {_NAMES}, a.id AS ablation_id, e.name AS text, a.intervention, a.arm, a.draw, a.percent,
+       a.where_kind, h.n AS n_neurons, a.n_predicted, a.perplexity,
+       a.nll_sum / a.n_predicted AS nats,
+       a.nll_sum / a.n_predicted - b.nll_sum / b.n_predicted AS increase, a.dose,
+       CASE WHEN a.intervention = 'clamp-negative' THEN (
+         SELECT (o.nll_sum / o.n_predicted - b.nll_sum / b.n_predicted)
+                / nullif(a.nll_sum / a.n_predicted - b.nll_sum / b.n_predicted, 0)
+         FROM ablations o WHERE o.baseline_id = a.baseline_id AND o.cohort_id = a.cohort_id
+           AND o.intervention = 'negative-mean'
+           AND coalesce(o.where_kind, '') = coalesce(a.where_kind, '')
+         ORDER BY o.id LIMIT 1) END AS information_share,
+       {_TEST.format(column="p", test="rank")} AS p_rank,
+       {_TEST.format(column="p_holm", test="rank")} AS p_rank_holm,
+       {_TEST.format(column="p", test="sign_flip")} AS p_text,
+       {_TEST.format(column="p_holm", test="sign_flip")} AS p_text_holm,
+       a.plan_id IS NOT NULL AS planned
+FROM ablations a JOIN recordings r ON r.id = a.recording_id
+{_JOINS}
+JOIN token_streams u ON u.id = a.stream_id
+JOIN corpora e ON e.id = u.corpus_id
+LEFT JOIN cohorts h ON h.id = a.cohort_id
+LEFT JOIN ablations b ON b.id = a.baseline_id""",
 }
 
 

@@ -49,6 +49,16 @@ CONTRACT = {
     "neuron_md": "recording_id layer neuron pair_set_id: md md_sem dy_median",
     "layer_profiles": "recording_id pair_set_id variant source_layer layer: oi_z oi_z_sem "
     "oi_z_relative oi_z_relative_sem distance_z distance_z_sem low high n_pairs",
+    "cohorts": "id: recording_id rule seed hash n",
+    "cohort_neurons": "cohort_id layer neuron:",
+    "ablation_plans": "id: recording_id created_at settings hypotheses fractions draws unit",
+    "ablations": "id: recording_id checkpoint_id cohort_id intervention arm draw percent "
+    "where_kind stream_id perplexity nll_sum n_predicted dose n_positions baseline_id "
+    "reference_id plan_id job_id settings hash created_at",
+    "ablation_windows": "ablation_id window_index: document nll_sum n_predicted",
+    "ablation_token_kinds": "ablation_id side kind: nll_sum n_predicted",
+    "ablation_tests": "id: ablation_id reference_id reference_group test unit n sides statistic p "
+    "p_floor p_holm planned reason",
     "weight_changes": "from_checkpoint_id to_checkpoint_id projection layer neuron: l2 "
     "l2_relative norm_change cosine",
     "pair_kinds": "recording_id layer pair_set_id neuron family kind: share low high base_all "
@@ -107,7 +117,7 @@ def test_the_migrations_give_the_tables_of_the_code(store: Store, tmp_path: Path
         closing(sqlite3.connect(other.database.path)) as created,
     ):
         assert structure(migrated) == structure(created)
-        assert len(structure(migrated)) == len(tables.metadata.tables) == 27
+        assert len(structure(migrated)) == len(tables.metadata.tables) == 34
 
 
 def test_the_newest_migration_is_the_one_that_the_code_knows(store: Store) -> None:
@@ -193,6 +203,7 @@ def test_views_keep_their_promises() -> None:
         "token_pairs": [*NAMES, "token_1", "token_2", "next_1", "next_2", "oi", "layer", "neuron"],
         "recording_overview": ["recording", "layers", "n_bytes"],
         "wd_by_checkpoint": [*NAMES, "layer", "median", "p99"],
+        "ablation_summary": [*NAMES, "intervention", "arm", "perplexity", "dose", "increase"],
     }
     assert set(views.VIEWS) == set(promised)
     for view, columns in promised.items():
