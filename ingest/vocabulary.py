@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ingest.function_words import FUNCTION_WORDS
-from ingest.settings import KINDS
 from store.errors import InputError
 from store.printable import printable_bytes
 from store.records import VocabularyRow

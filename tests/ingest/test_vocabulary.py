@@ -8,8 +8,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ingest.function_words import FUNCTION_WORDS
+from ingest.settings import KINDS
 from ingest.vocabulary import (
-    KINDS,
     describe_vocabulary,
     kind_of,
     tokenizer_hash,
