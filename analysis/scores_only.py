@@ -13,7 +13,7 @@ from pathlib import Path
 
 from analysis.directions import N_DIRECTIONS
 from analysis.layer_scores import SCORE_ARRAYS
-from analysis.recording_scores import measure_recording
+from analysis.recording_scores import list_left, measure_recording
 from analysis.run import AnalysisPlan, list_unmeasured, run_analysis
 from analysis.settings import AnalyzeSettings
 from ingest.estimate import MARGIN
@@ -145,6 +145,13 @@ def _count_added(plan: IngestPlan, room: int) -> int:
     return most
 
 
+def find_unfinished(store: Store, plan: IngestPlan) -> list[RecordingRow]:
+    """Return the recordings whose layers are done, but not the analyses of them together."""
+    done = {p.recording.name for p in plan.checkpoints if p.done and p.recording}
+    rows = [row for row in list_recordings(store.database) if row.name in done]
+    return [row for row in rows if list_left(store, row)]
+
+
 def run_scored_ingest(
     store: Store, plan: ScoresPlan, settings: AnalyzeSettings, job: Job, note: Note
 ) -> list[str]:
@@ -155,7 +162,7 @@ def run_scored_ingest(
     """
     names = run_ingest(store, plan.ingest, job, note, _Groups(store, plan.room, settings))
     for row in list_recordings(store.database):
-        if row.name in names:
+        if row.name in plan.ingest.names(names):
             measure_recording(store, row, Progress(_Unheard(job), 0), job)
     return names
 

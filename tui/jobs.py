@@ -23,7 +23,7 @@ from store.settings import as_json
 from store.store import check_creatable, has_store, open_or_create_store
 from tui.context import Context
 from tui.options import option_name
-from tui.plans import show_analysis, show_ingest, show_pairs
+from tui.plans import show_analysis, show_ingest, show_lines, show_pairs
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -45,11 +45,12 @@ def record(
         _refuse_bare(existing, plan)
     scores = _plan_scores(context, plan)
     show_ingest(context, plan, scores, dry_run=dry_run)
+    unfinished = _show_unfinished(context, existing, plan, dry_run=dry_run) if scores else False
     if dry_run:
         return []
     new: list[str] = []
     notes: list[str] = []
-    if plan.todo or plan.unrecorded:
+    if plan.todo or plan.unrecorded or unfinished:
         from analysis.scores_only import run_scored_ingest
         from ingest.run import run_ingest  # loads torch, which neither plans nor analyses need
 
@@ -82,6 +83,19 @@ def _plan_scores(context: Context, plan: "IngestPlan") -> "ScoresPlan | None":
     from analysis.scores_only import plan_scores
 
     return plan_scores(plan, free_bytes(context.folder.expanduser().resolve()))
+
+
+def _show_unfinished(
+    context: Context, store: "Store | None", plan: "IngestPlan", *, dry_run: bool
+) -> bool:
+    """Say which recordings lack analyses of all their layers together, and whether any does."""
+    from analysis.scores_only import find_unfinished
+
+    rows = find_unfinished(store, plan) if store else []
+    show_lines(
+        context, [f"{row.name}: to be analysed as a whole." for row in rows], dry_run=dry_run
+    )
+    return bool(rows)
 
 
 def _refuse_bare(store: "Store", plan: "IngestPlan") -> None:

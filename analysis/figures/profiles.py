@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures.drawing import COLOURS, GREY, LINES, MARKERS, PALE, make_figure, show
 from analysis.figures.results import Cell, Drawn
 from analysis.figures.subject import ANALYSE, CannotDrawError, Floats, Subject
-from store.queries.figures import ProfileRow, list_profile
+from store.queries.profiles import ProfileRow, list_profile
 
 COLUMNS = tuple(field.name for field in fields(ProfileRow))
 PAPER, SPLIT, RANDOM = "paper", "split", "random"

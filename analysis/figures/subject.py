@@ -11,13 +11,12 @@ from analysis.figures.settings import FiguresSettings
 from store.errors import NegspaceError, NotFoundError
 from store.queries.figures import (
     FigureRecording,
-    LeftOutLayer,
     NeuronRow,
     find_neuron,
     list_figure_recordings,
     list_highest,
-    list_left_out,
 )
+from store.queries.profiles import LeftOutLayer, list_left_out
 from store.queries.recordings import find_recording
 from store.store import Store
 

@@ -13,7 +13,8 @@ from analysis.metrics.correlations import correlate
 from analysis.report.claims import Finding, Statement, show, show_points, show_share
 from analysis.report.claims_pairs import bases, error_of, missing_of
 from analysis.report.statistics import combine_half, p_above, p_correlation_above, p_greater
-from store.queries.claims import KindRow, LayerPopulations, Population
+from store.queries.claims import LayerPopulations, Population
+from store.queries.pair_kinds import PairKindRow
 
 Floats = npt.NDArray[np.float64]
 TOP_SHARE, LEAST_TOP = 0.05, 10
@@ -59,7 +60,7 @@ class _Side:
 
 
 def judge_negative(
-    subject: str, layers: Sequence[LayerPopulations], kinds: Sequence[KindRow]
+    subject: str, layers: Sequence[LayerPopulations], kinds: Sequence[PairKindRow]
 ) -> Finding:
     """Return what the highest-WD neurons and the top pairs show of the negative side."""
     sides = [side for layer in layers if (side := _compare_sides(layer)) is not None]
@@ -123,7 +124,9 @@ def _middle(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return _median(np.array([a for a, _ in pairs])), _median(np.array([b for _, b in pairs]))
 
 
-def _show_sides(sides: Sequence[_Side], pairs: Sequence[KindRow]) -> tuple[tuple[str, str], ...]:
+def _show_sides(
+    sides: Sequence[_Side], pairs: Sequence[PairKindRow]
+) -> tuple[tuple[str, str], ...]:
     negative, several, dip = (
         _middle([getattr(side, name) for side in sides]) for name in ("negative", "several", "dip")
     )

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from analysis.report.claims import Finding, Statement, show, show_points, show_share
 from analysis.report.statistics import combine_half, p_above
-from store.queries.claims import KindRow, ProfileRow
+from store.queries.pair_kinds import PairKindRow
+from store.queries.profiles import ProfileRow
 
 Floats = npt.NDArray[np.float64]
 TWO_SIDED = 1.959963984540054
@@ -156,13 +157,13 @@ def _counts(found: Sequence[tuple[float, float, float]]) -> str:
     return f"{sum(z < 0 for z, _, _ in found)} / {sum(z < r for z, r, _ in found)}"
 
 
-def missing_of(row: KindRow) -> bool:
+def missing_of(row: PairKindRow) -> bool:
     """Say whether a share lacks its interval or a base."""
     cells = (row.share, row.low, row.high, row.base_all, row.base_matched, row.base_random)
     return any(cell is None for cell in cells) or not row.n_distinct
 
 
-def bases(rows: Sequence[KindRow]) -> tuple[float, float, float]:
+def bases(rows: Sequence[PairKindRow]) -> tuple[float, float, float]:
     """Return the three bases of some exclusive kinds of one layer together."""
     sums = (
         sum(getattr(row, name) for row in rows)
@@ -172,7 +173,7 @@ def bases(rows: Sequence[KindRow]) -> tuple[float, float, float]:
     return first, second, third
 
 
-def error_of(rows: Sequence[KindRow]) -> float:
+def error_of(rows: Sequence[PairKindRow]) -> float:
     """Return the standard error of the excess of some kinds of a layer over their highest base.
 
     The bootstrap's, or that of so many distinct pairs at the base where that is larger; counted
@@ -185,9 +186,9 @@ def error_of(rows: Sequence[KindRow]) -> float:
     return float(np.sqrt(2) * max(interval * np.sqrt(CHOOSERS / (CHOOSERS - 1)), floor))
 
 
-def judge_early(subject: str, rows: Sequence[KindRow]) -> Finding:
+def judge_early(subject: str, rows: Sequence[PairKindRow]) -> Finding:
     """Return whether early layers' top pairs are syntax beyond every base, and late ones less."""
-    layers: dict[int, list[KindRow]] = {}
+    layers: dict[int, list[PairKindRow]] = {}
     for row in rows:
         if row.family == "pair" and row.kind in SYNTAX and not missing_of(row):
             layers.setdefault(row.layer, []).append(row)
@@ -214,7 +215,7 @@ def judge_early(subject: str, rows: Sequence[KindRow]) -> Finding:
     return Finding(EARLY, subject, numbers, max(p_base, p_above(drop, error, CHOOSERS - 1)), short)
 
 
-def _excess(rows: Sequence[KindRow]) -> tuple[float, float, float, float]:
+def _excess(rows: Sequence[PairKindRow]) -> tuple[float, float, float, float]:
     """Return share, highest base, their difference and its error of the syntax of a layer."""
     share, base = sum(row.share or 0.0 for row in rows), max(bases(rows))
     return share, base, share - base, error_of(rows)

@@ -13,12 +13,12 @@ from store.queries.claims import (
     LayerPopulations,
     SubjectFacts,
     list_changes,
-    list_kinds,
-    list_profile,
     read_populations,
     read_subject,
     read_wd_by_step,
 )
+from store.queries.pair_kinds import list_layer_kinds
+from store.queries.profiles import list_profile
 from store.queries.recordings import RecordingRow
 
 Populations = Mapping[int, Sequence[LayerPopulations]]
@@ -38,7 +38,7 @@ def judge_claims(database: Database, recordings: Sequence[RecordingRow]) -> list
 def _judge_recording(
     database: Database, subject: SubjectFacts, layers: Sequence[LayerPopulations]
 ) -> list[Finding]:
-    profile, kinds = list_profile(database, subject.id), list_kinds(database, subject.id)
+    profile, kinds = list_profile(database, subject.id), list_layer_kinds(database, subject.id)
     return [
         judge_peak(subject.name, profile),
         judge_closer(subject.name, profile),

@@ -44,37 +44,6 @@ class LayerPopulations:
 
 
 @dataclass(frozen=True)
-class ProfileRow:
-    """How the top pairs of a source layer stand in a layer (METHODS 6)."""
-
-    variant: str
-    source_layer: int
-    layer: int
-    oi_z: float | None
-    oi_z_sem: float | None
-    distance_z: float | None
-    distance_z_sem: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
-class KindRow:
-    """The share of one kind among the top pairs of a layer, beside its bases (METHODS 9)."""
-
-    layer: int
-    family: str
-    kind: str
-    share: float | None
-    low: float | None
-    high: float | None
-    base_all: float | None
-    base_matched: float | None
-    base_random: float | None
-    n_distinct: int | None
-
-
-@dataclass(frozen=True)
 class SubjectFacts:
     """What decides which recordings of a report may stand side by side."""
 
@@ -156,35 +125,6 @@ def _read_metrics(database: Database, table: str, recording_id: int) -> dict[int
 
 def _population(values: Floats) -> Population:
     return Population(**dict(zip(METRICS, values.T, strict=True)))
-
-
-def list_profile(database: Database, recording_id: int) -> list[ProfileRow]:
-    """Return the profile of a recording's own pair set, comparable layers only."""
-    return database.read(
-        ProfileRow,
-        "SELECT p.variant, p.source_layer, p.layer, p.oi_z, p.oi_z_sem, p.distance_z, "
-        "p.distance_z_sem, p.low, p.high FROM layer_profiles p "
-        "JOIN recordings r ON r.id = p.recording_id AND r.pair_set_id = p.pair_set_id "
-        "JOIN recording_layers s ON s.recording_id = r.id AND s.layer = p.source_layer "
-        "JOIN recording_layers t ON t.recording_id = r.id AND t.layer = p.layer "
-        "WHERE r.id = :id AND s.comparable = 1 AND t.comparable = 1 "
-        "ORDER BY p.variant, p.source_layer, p.layer",
-        {"id": recording_id},
-    )
-
-
-def list_kinds(database: Database, recording_id: int) -> list[KindRow]:
-    """Return what the top pairs of each comparable layer are made of, of the own pair set."""
-    return database.read(
-        KindRow,
-        "SELECT k.layer, k.family, k.kind, k.share, k.low, k.high, k.base_all, k.base_matched, "
-        "k.base_random, k.n_distinct FROM pair_kinds k "
-        "JOIN recordings r ON r.id = k.recording_id AND r.pair_set_id = k.pair_set_id "
-        "JOIN recording_layers l ON l.recording_id = r.id AND l.layer = k.layer "
-        "WHERE r.id = :id AND k.neuron = :whole AND l.comparable = 1 "
-        "ORDER BY k.layer, k.family, k.kind",
-        {"id": recording_id, "whole": WHOLE_LAYER},
-    )
 
 
 def list_changes(database: Database, subject: SubjectFacts, layer: int) -> list[IntervalChanges]:

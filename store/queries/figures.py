@@ -51,24 +51,6 @@ class NeuronRow:
 
 
 @dataclass(frozen=True)
-class ProfileRow:
-    """One cell of the cross-layer profile."""
-
-    variant: str
-    source_layer: int
-    layer: int
-    oi_z: float | None
-    oi_z_sem: float | None
-    oi_z_relative: float | None
-    oi_z_relative_sem: float | None
-    distance_z: float | None
-    distance_z_sem: float | None
-    low: float | None
-    high: float | None
-    n_pairs: int
-
-
-@dataclass(frozen=True)
 class PairRow:
     """One pair of the recording's own pair set in one layer, with its tokens."""
 
@@ -89,14 +71,6 @@ class ModeRow:
     population: str
     n: int
     several: int
-
-
-@dataclass(frozen=True)
-class LeftOutLayer:
-    """A layer whose pairs cannot be compared, and why."""
-
-    layer: int
-    reason: str
 
 
 def list_figure_recordings(database: Database) -> list[FigureRecording]:
@@ -148,28 +122,6 @@ _NEURON = (
     "weight_norm, negative_modes FROM neurons WHERE recording_id = :id AND layer = :layer "
     "AND n_tokens IS NOT NULL "
 )
-
-
-def list_profile(database: Database, recording_id: int) -> list[ProfileRow]:
-    """Return the cross-layer profile over the recording's own pairs, all variants."""
-    return database.read(
-        ProfileRow,
-        "SELECT variant, source_layer, layer, oi_z, oi_z_sem, oi_z_relative, oi_z_relative_sem, "
-        "distance_z, distance_z_sem, low, high, n_pairs FROM layer_profiles "
-        f"WHERE recording_id = :id AND pair_set_id = {SAMPLED} "
-        "ORDER BY variant, source_layer, layer",
-        {"id": recording_id},
-    )
-
-
-def list_left_out(database: Database, recording_id: int) -> list[LeftOutLayer]:
-    """Return the layers that are not comparable, ascending."""
-    return database.read(
-        LeftOutLayer,
-        "SELECT layer, coalesce(reason, '') AS reason FROM recording_layers "
-        "WHERE recording_id = :id AND comparable = 0 ORDER BY layer",
-        {"id": recording_id},
-    )
 
 
 def list_modes(database: Database, recording_id: int, layer: int) -> list[ModeRow]:

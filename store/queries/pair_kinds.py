@@ -76,6 +76,20 @@ def list_pair_kinds(
     )
 
 
+def list_layer_kinds(database: Database, recording_id: int) -> list[PairKindRow]:
+    """Return what the top pairs of each comparable layer are made of, of the own pair set."""
+    return database.read(
+        PairKindRow,
+        "SELECT k.layer, k.neuron, k.family, k.kind, k.share, k.low, k.high, k.base_all, "
+        "k.base_matched, k.base_random, k.n, k.n_distinct FROM pair_kinds k "
+        "JOIN recordings r ON r.id = k.recording_id AND r.pair_set_id = k.pair_set_id "
+        "JOIN recording_layers l ON l.recording_id = r.id AND l.layer = k.layer "
+        "WHERE r.id = :id AND k.neuron = :whole AND l.comparable = 1 "
+        "ORDER BY k.layer, k.family, k.kind",
+        {"id": recording_id, "whole": WHOLE_LAYER},
+    )
+
+
 def list_kind_neurons(database: Database, recording_id: int, layer: int) -> list[int]:
     """Return the neurons of a layer that have pair kinds of their own, ascending."""
     rows = database.rows(

@@ -7,8 +7,12 @@ from store.database import Database
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """The top pairs of a source layer as one layer scores them; None is undefined."""
+    """The top pairs of a source layer as one layer scores them; None is undefined.
 
+    `variant` is paper, random or split.
+    """
+
+    variant: str
     source_layer: int
     layer: int
     oi_z: float | None
@@ -30,20 +34,19 @@ class LeftOutLayer:
     reason: str
 
 
-def read_profile(database: Database, recording_id: int, variant: str) -> list[ProfileRow]:
-    """Return the profile of a recording over its own pair set, by source layer and layer.
+def list_profile(database: Database, recording_id: int) -> list[ProfileRow]:
+    """Return the profile of a recording over its own pair set, by variant and layers.
 
-    `variant` is paper, random or split. Empty where nothing was measured; `list_left_out` names
-    the layers that are missing.
+    Empty where nothing was measured; `list_left_out` names the layers that are missing.
     """
     return database.read(
         ProfileRow,
-        "SELECT p.source_layer, p.layer, p.oi_z, p.oi_z_sem, p.oi_z_relative, "
+        "SELECT p.variant, p.source_layer, p.layer, p.oi_z, p.oi_z_sem, p.oi_z_relative, "
         "p.oi_z_relative_sem, p.distance_z, p.distance_z_sem, p.low, p.high, p.n_pairs "
         "FROM layer_profiles p "
         "JOIN recordings r ON r.id = p.recording_id AND r.pair_set_id = p.pair_set_id "
-        "WHERE p.recording_id = :id AND p.variant = :variant ORDER BY p.source_layer, p.layer",
-        {"id": recording_id, "variant": variant},
+        "WHERE p.recording_id = :id ORDER BY p.variant, p.source_layer, p.layer",
+        {"id": recording_id},
     )
 
 

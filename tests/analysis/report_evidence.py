@@ -12,11 +12,11 @@ import numpy.typing as npt
 from analysis.report.claims_size import SizedLayer
 from store.queries.claims import (
     IntervalChanges,
-    KindRow,
     LayerPopulations,
     Population,
-    ProfileRow,
 )
+from store.queries.pair_kinds import WHOLE_LAYER, PairKindRow
+from store.queries.profiles import ProfileRow
 
 Floats = npt.NDArray[np.float64]
 PAIR_KINDS = ("both-function", "both-punctuation", "other")
@@ -66,7 +66,7 @@ def populations(
 
 def kinds(
     rng: np.random.Generator, family: str, boost: Floats, names: tuple[str, ...], shares: Floats
-) -> list[KindRow]:
+) -> list[PairKindRow]:
     """Rows of layers whose top pairs are drawn from the base; half of them from pairs in common.
 
     `boost` (layers,) is added to the share of the first kind.
@@ -82,9 +82,9 @@ def kinds(
             draws = of_neuron[rng.integers(0, 10, (400, 10))].mean(axis=1)
             low, high = np.percentile(draws, [2.5, 97.5])
             rows.append(
-                KindRow(
-                    layer, family, name, of_neuron.mean(), low, high, shares[kind],
-                    base_matched[kind], (random == kind).mean(), distinct,
+                PairKindRow(
+                    layer, WHOLE_LAYER, family, name, of_neuron.mean(), low, high, shares[kind],
+                    base_matched[kind], (random == kind).mean(), drawn.size, distinct,
                 )
             )  # fmt: skip
     return rows
@@ -99,11 +99,11 @@ def _draw_pairs(rng: np.random.Generator, chances: Floats) -> tuple[npt.NDArray[
     return pool[pairs], len(np.unique(pairs))
 
 
-def pair_kinds(rng: np.random.Generator, boost: Floats) -> list[KindRow]:
+def pair_kinds(rng: np.random.Generator, boost: Floats) -> list[PairKindRow]:
     return kinds(rng, "pair", boost, PAIR_KINDS, np.array(PAIR_SHARES))
 
 
-def sign_kinds(rng: np.random.Generator, boost: Floats) -> list[KindRow]:
+def sign_kinds(rng: np.random.Generator, boost: Floats) -> list[PairKindRow]:
     return kinds(rng, "sign", boost, SIGN_KINDS, np.array(SIGN_SHARES))
 
 
@@ -175,7 +175,7 @@ def _profile(rng: np.random.Generator, deltas: list[Floats], *, split: bool) -> 
             rows.append(
                 ProfileRow(
                     "split" if split else "paper", s, t, float(of_neurons.mean()), float(error),
-                    float(distances.mean()), float(near_error), None, None,
+                    None, None, float(distances.mean()), float(near_error), None, None, 1000,
                 )
             )  # fmt: skip
     return rows

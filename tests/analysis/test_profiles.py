@@ -20,7 +20,7 @@ from analysis.metrics.profiles import (
     select_top,
 )
 from ingest.settings import IngestSettings
-from store.queries.profiles import LeftOutLayer, ProfileRow, list_left_out, read_profile
+from store.queries.profiles import LeftOutLayer, ProfileRow, list_left_out, list_profile
 from store.queries.recordings import list_recordings
 from store.store import Store, open_store
 from tests.builders import Made, Plan, make_recording
@@ -196,7 +196,8 @@ def test_what_analyze_writes_matches_the_oracle(dtype: str, tmp_path: Path) -> N
     for place, variant in enumerate(("paper", "split")):
         rows = {
             (r.source_layer, r.layer): r
-            for r in read_profile(made.store.database, made.id, variant)
+            for r in list_profile(made.store.database, made.id)
+            if r.variant == variant
         }
         for s, source in enumerate(made.plan.layers):
             for t, layer in enumerate(made.plan.layers):
@@ -215,8 +216,8 @@ def test_what_analyze_writes_matches_the_oracle(dtype: str, tmp_path: Path) -> N
                     assert (row.low, row.high) == (None, None)
                     row = next(
                         r
-                        for r in read_profile(made.store.database, made.id, "random")
-                        if (r.source_layer, r.layer) == (source, layer)
+                        for r in list_profile(made.store.database, made.id)
+                        if r.variant == "random" and (r.source_layer, r.layer) == (source, layer)
                     )
                     shares = np.mean([each.oi_z_relative for each in cells])
                     means = [np.mean([each.oi_z for each in cells]), shares]
@@ -237,8 +238,8 @@ def check_cell(row: ProfileRow, oi: float, share: float, distance: float, near: 
 
 def cells(store: Store, variant: str) -> dict[tuple[int, int], ProfileRow]:
     (recording,) = list_recordings(store.database)
-    rows = read_profile(store.database, recording.id, variant)
-    return {(row.source_layer, row.layer): row for row in rows}
+    rows = list_profile(store.database, recording.id)
+    return {(row.source_layer, row.layer): row for row in rows if row.variant == variant}
 
 
 def test_a_layer_that_is_not_comparable_is_left_out_and_named(

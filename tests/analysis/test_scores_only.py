@@ -220,7 +220,7 @@ PLACES: dict[str, tuple[object, str]] = {
         ("sink", 1, 3),
         ("sink", 3, 2),
         ("rows", 1, 2),
-        ("rows", 6, 1),
+        ("rows", 2, 1),
         ("layer", 0, 2),
         ("layer", 1, 2),
         ("layer", 2, 1),

@@ -1,6 +1,8 @@
 """negspace ingest --keep scores, and the other commands on what it leaves."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from analysis import scores_only
 from analysis.run import METHODS
 from ingest import run
 from store.dropping import drop_blocks
+from store.store import DATABASE
 from tests.ingest.test_run import Stop
 from tests.models import write_text
 from tests.torture.contents import read_arrays
@@ -206,3 +209,23 @@ def test_all_beside_scores_is_another_recording(
     )
     assert kept == whole
     assert len(kept) == 80
+
+
+def test_analyses_of_the_whole_that_a_kill_left_out_are_made_up_for(
+    store: Path, models: dict[str, Path], corpora: tuple[Path, Path]
+) -> None:
+    statement = "SELECT * FROM pair_kinds WHERE recording_id = 1 ORDER BY layer, neuron, kind"
+    before = ask(store, statement)
+    assert before
+    with closing(sqlite3.connect(store / DATABASE)) as connection, connection:
+        connection.execute("DELETE FROM pair_kinds WHERE recording_id = 1")
+        connection.execute(
+            "DELETE FROM layer_analyses WHERE recording_id = 1 AND analysis = 'kinds'"
+        )
+    dry = ingest(models["gpt_neox"], corpora[0], store, "--dry-run")
+    assert dry.out.splitlines()[-1] == f"{ONE}: to be analysed as a whole."
+    done = ingest(models["gpt_neox"], corpora[0], store)
+    assert (done.code, done.out) == (0, f"{ONE}\n"), done.err
+    assert ask(store, statement) == before
+    again = ingest(models["gpt_neox"], corpora[0], store, "--dry-run")
+    assert "as a whole" not in again.out
