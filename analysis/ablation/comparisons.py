@@ -4,13 +4,14 @@ Runs are compared only within one baseline: the same weights, text, dtype, devic
 differences are paired, window by window, and summed up by the units of the test over text.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.ablation.inference import differ_by_unit, paired_sem
-from analysis.ablation.records import Floats, Ints
+from analysis.ablation.inference import differ_by_unit, number_units, paired_sem
+from analysis.ablation.records import Floats
 from store.database import Database
 from store.queries.ablations import (
     AblationTest,
@@ -26,15 +27,14 @@ from store.queries.ablations import (
 CHOSEN, RANDOM, BOTTOM, EFFECT = "chosen", "random", "bottom", "effect"
 OTHERS = "random-others"
 """Random draws from those neurons alone that were not chosen."""
-STRETCH = 8192
-"""Tokens of a unit of contiguous text, at least (METHODS 8)."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A run and its differences to the baseline, (units,) nats a token."""
+    """A run and its differences to the baseline in each unit of text, (units,) nats a token."""
 
     run: RunRow
+    unit: str
     differences: Floats
 
     @property
@@ -89,15 +89,19 @@ class Comparison:
 
     `rule` is its cohort's without the percentage; `random` the draws of as many neurons in each
     layer under the same intervention; `controls` all else by name: bottom, dose, norm, effect, and
-    interventions on the same cohort. `unit` is of the test over text; `tests` are the run's own.
+    interventions on the same cohort. `tests` are the run's own.
     """
 
     chosen: Trial
     rule: Mapping[str, object]
     random: Arm | None
     controls: Mapping[str, Arm]
-    unit: str
     tests: tuple[AblationTest, ...]
+
+    @property
+    def unit(self) -> str:
+        """Unit of the test over text: document, window or stretch."""
+        return self.chosen.unit
 
     @property
     def n_units(self) -> int:
@@ -128,66 +132,36 @@ class Comparison:
 
     @property
     def information_share(self) -> float | None:
-        """The increase of negative-mean over that of the run itself, where that is not 0."""
-        mean = self.controls.get("negative-mean")
-        return mean.increase / self.chosen.increase if mean and self.chosen.increase else None
+        """The increase of negative-mean over that of clamp-negative, where that is not 0."""
+        mean, own = self.controls.get("negative-mean"), self.chosen
+        if mean is None or own.run.intervention != "clamp-negative" or not own.increase:
+            return None
+        return mean.increase / own.increase
 
 
 def read_comparisons(database: Database, recording_id: int) -> list[Comparison]:
     """Return a comparison for every chosen run of a recording, oldest first (METHODS 8)."""
     runs = list_runs(database, recording_id)
-    cohorts = {cohort.id: cohort for cohort in list_cohorts(database, recording_id)}
+    cohorts = list_cohorts(database, [r.cohort_id for r in runs if r.cohort_id is not None])
     tests = list_tests(database, [r.id for r in runs])
     losses = read_window_losses(database, [r.id for r in runs])
-    units = {r.id: _find_unit(r, runs, tests, losses) for r in runs if r.baseline_id is None}
-    trials = [
-        _pair(r, losses, number_units(units[r.baseline_id], losses[r.baseline_id]))
-        for r in runs
-        if r.baseline_id is not None
-    ]
-    return [
-        _compare(t, trials, cohorts, units[t.run.baseline_id or 0], tests)
-        for t in trials
-        if t.run.arm == CHOSEN
-    ]
+    trials = [_pair(r, losses) for r in runs if r.baseline_id is not None]
+    return [_compare(t, trials, cohorts, tests) for t in trials if t.run.arm == CHOSEN]
 
 
-def number_units(unit: str, losses: WindowLosses) -> Ints:
-    """Return the unit of the test over text that each window belongs to, (windows,)."""
-    n = len(losses.documents)
-    if unit == "window":
-        return np.arange(n)
-    if unit == "document":
-        return losses.documents
-    return np.arange(n) // -(-STRETCH // (losses.n_predicted + 1))
-
-
-def _find_unit(
-    baseline: RunRow,
-    runs: Sequence[RunRow],
-    tests: Sequence[AblationTest],
-    losses: Mapping[int, WindowLosses],
-) -> str:
-    """Return the unit that the tests of a baseline's runs have, or else the documents tell."""
-    of_run = {t.ablation_id: t.unit for t in tests if t.test == "sign_flip"}
-    named = [of_run[r.id] for r in runs if r.baseline_id == baseline.id and r.id in of_run]
-    documents = losses[baseline.id].documents
-    n = len(np.unique(documents))
-    guess = "window" if n == len(documents) else "document" if n > 1 else "stretch"
-    return named[0] if named else guess
-
-
-def _pair(run: RunRow, losses: Mapping[int, WindowLosses], units: Ints) -> Trial:
+def _pair(run: RunRow, losses: Mapping[int, WindowLosses]) -> Trial:
     mine, base = losses[run.id], losses[run.baseline_id or 0]
+    settings = json.loads(run.settings)
+    unit = str(settings["unit"])
+    units = number_units(unit, mine.documents, int(settings["window_length"]))
     counts = np.full(len(units), mine.n_predicted, np.int64)
-    return Trial(run, differ_by_unit(mine.nll, base.nll, counts, units))
+    return Trial(run, unit, differ_by_unit(mine.nll, base.nll, counts, units))
 
 
 def _compare(
     chosen: Trial,
     trials: Sequence[Trial],
     cohorts: Mapping[int, CohortRow],
-    unit: str,
     tests: Sequence[AblationTest],
 ) -> Comparison:
     run = chosen.run
@@ -198,7 +172,7 @@ def _compare(
     arms = {name: Arm(name, _choose(name, of, chosen)) for name, of in named.items() if name}
     rule = {k: v for k, v in cohorts[run.cohort_id or 0].rule.items() if k != "percent"}
     own = tuple(t for t in tests if t.ablation_id == run.id)
-    return Comparison(chosen, rule, arms.pop(RANDOM, None), arms, unit, own)
+    return Comparison(chosen, rule, arms.pop(RANDOM, None), arms, own)
 
 
 def _protocol(run: RunRow) -> tuple[int | None, str | None]:

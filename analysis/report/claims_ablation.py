@@ -65,7 +65,9 @@ def _order(comparison: Comparison) -> tuple[bool, int, float, int]:
 
 
 def _count_draws(comparison: Comparison) -> int:
-    """Return how many random draws were planned, too."""
+    """Return the random draws of the rank test; without one those that were planned, too."""
+    if comparison.rank is not None:
+        return comparison.rank.n
     trials = comparison.random.trials if comparison.random else ()
     return sum(t.run.plan_id is not None for t in trials)
 
@@ -88,8 +90,10 @@ def _find_missing(found: Comparison) -> str:
             f"it needs {FEWEST_DRAWS} random draws for a p of {LEVEL:g}; "
             f"there are {draws} planned ones"
         )
-    if found.rank is None or not found.rank.planned:
+    if found.rank is None:
         return "its runs are not tested yet; the same `negspace ablate` again tests them"
+    if not found.rank.planned:
+        return "its random draws are not those that its plan declared"
     return found.rank.reason or ""
 
 

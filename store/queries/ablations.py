@@ -70,15 +70,6 @@ class RunRow:
         return None if self.baseline_nats is None else self.nats - self.baseline_nats
 
 
-@dataclass(frozen=True)
-class CohortRow:
-    """A cohort as runs are told apart by it: its rule, and (layer, neurons) ascending."""
-
-    id: int
-    rule: Mapping[str, object]
-    sizes: tuple[tuple[int, int], ...]
-
-
 class WindowLosses(NamedTuple):
     """The losses of a run: `documents` and `nll` (windows,), and the predictions of a window."""
 
@@ -143,22 +134,6 @@ def list_runs(database: Database, recording_id: int | None = None) -> list[RunRo
         _RUNS + "WHERE :id IS NULL OR a.recording_id = :id ORDER BY a.id",
         {"id": recording_id},
     )
-
-
-def list_cohorts(database: Database, recording_id: int) -> list[CohortRow]:
-    """Return the cohorts of a recording, oldest first."""
-    rows = database.rows(
-        "SELECT h.id, h.rule, n.layer, count(n.layer) FROM cohorts h "
-        "LEFT JOIN cohort_neurons n ON n.cohort_id = h.id WHERE h.recording_id = :id "
-        "GROUP BY h.id, n.layer ORDER BY h.id, n.layer",
-        {"id": recording_id},
-    )
-    rules = {key: rule for key, rule, _, _ in rows}
-    sizes: dict[int, list[tuple[int, int]]] = {key: [] for key in rules}
-    for key, _, layer, n in rows:
-        if n:
-            sizes[key].append((layer, n))
-    return [CohortRow(key, json.loads(rule), tuple(sizes[key])) for key, rule in rules.items()]
 
 
 def find_run(database: Database, recording_id: int, run_hash: str) -> RunRow | None:

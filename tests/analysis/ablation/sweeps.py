@@ -12,10 +12,12 @@ import numpy.typing as npt
 from analysis.ablation.inference import TestResult, rank_test, sign_flip
 from analysis.report.statistics import holm
 from store.ablations import add_cohort, add_plan, save_run, save_tests
+from store.database import to_json
 from store.scores import Cell
 from tests.builders import Made
 from tests.store.ablating import KINDS, Planter, plant
 
+Values = Mapping[str, str | float | None]
 Floats = npt.NDArray[np.float64]
 TOKENS = 255
 CONTROLS = {
@@ -95,10 +97,15 @@ class _Sweeping:
             self.save(values, arm="random", cohort_id=key, draw=draw, dose=1e-4 * percent, **common)
         if s.controls and percent == 5.0:
             self.add_controls(chosen, cohort, n, mean, common)
-        return chosen, nll, np.array(draws)
+        return chosen, nll, np.array(draws).reshape(-1, s.n_windows)
 
     def add_controls(
-        self, chosen: int, cohort: int, n: int, mean: float, common: Mapping[str, float | None]
+        self,
+        chosen: int,
+        cohort: int,
+        n: int,
+        mean: float,
+        common: Values,
     ) -> None:
         for arm, (_, times, dose) in CONTROLS.items():
             rule: dict[str, object] = {"kind": arm, "metric": "wd", "layers": [0, 1]}
@@ -109,10 +116,10 @@ class _Sweeping:
             )  # fmt: skip
         for step, share in enumerate((0.5, 0.98, 1.5)):
             steps: dict[str, object] = {"kind": "effect", "step": step}
-            found = {**common, "percent": 20.0 + step}
+            other = {**common, "percent": 20.0 + step}
             self.save(
                 self.draw(share * self.sweep.strength * mean), arm="effect", draw=step,
-                cohort_id=self.cohort(10 + step, steps), dose=2e-3, reference_id=chosen, **found,
+                cohort_id=self.cohort(10 + step, steps), dose=2e-3, reference_id=chosen, **other,
             )  # fmt: skip
         for name, (times, dose) in INTERVENTIONS.items():
             found = {**common, "intervention": name}
@@ -132,7 +139,8 @@ class _Sweeping:
     def save(self, nll: Floats, **values: str | float | None) -> int:
         n = self.sweep.n_windows
         total = {"n_predicted": n * TOKENS, "perplexity": float(np.exp(nll.mean() / TOKENS))}
-        rest = {"baseline_id": None if "arm" not in values else self.baseline}
+        settings = to_json({"unit": self.sweep.unit, "window_length": TOKENS + 1})
+        rest = {"settings": settings, "baseline_id": None if "arm" not in values else self.baseline}
         facts = self.planter.facts(nll.tolist(), **{**total, **rest, **values})
         documents = np.arange(n) * self.sweep.documents // n
         store = self.planter.store
@@ -147,7 +155,7 @@ class _Sweeping:
             adjusted = holm([r.p if r.p is not None else 1.0 for r in results])
             for (key, _, _), result, p_holm in zip(runs, results, adjusted, strict=True):
                 rows.append(self.row(key, name, result, p_holm))
-        if self.sweep.exclude_top:
+        if self.sweep.exclude_top or not any(len(draws) for _, _, draws in runs):
             rows = [row for row in rows if row["test"] != "rank"]
         save_tests(self.planter.store, [key for key, _, _ in runs], rows)
 
