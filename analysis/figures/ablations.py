@@ -268,7 +268,7 @@ def _describe(shown: Sequence[Comparison], bars: Sequence[_Bar], left_out: int) 
     if any(not bar.arm.dose for bar in bars):
         parts.append("What has no dose has no point.")
     if left_out:
-        parts.append(f"Not shown: {left_out} chosen runs of other kinds or on other texts.")
+        parts.append(f"Chosen runs of other kinds or on other texts, not shown: {left_out}.")
     return " ".join(part for part in parts if part)
 
 
