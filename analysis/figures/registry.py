@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from analysis.figures.ablations import draw_ablations, has_ablations
 from analysis.figures.changes import draw_changes
 from analysis.figures.distributions import (
     SMOOTH,
@@ -17,25 +18,28 @@ from analysis.figures.prevalence import draw_prevalence
 from analysis.figures.profiles import draw_distances, draw_profile
 from analysis.figures.results import Drawn
 from analysis.figures.scatters import draw_scatter, draw_scatters
-from analysis.figures.subject import CannotDrawError, Subject
+from analysis.figures.subject import Subject
 from analysis.figures.tables import draw_pair_tables, draw_pairs
 
 RELU = ("relu",)
 
 
+def _is_known(_subject: Subject) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class FigureKind:
-    """A figure: `each` where one is drawn of every recording, not one over all of them."""
+    """A figure: `each` where one is drawn of every recording, not one over all of them.
+
+    Where nothing is `known` of any, one reason says so for all.
+    """
 
     id: str
     title: str
     draw: Callable[[Subject], Drawn]
     each: bool = False
-
-
-def skip_ablations(_subject: Subject) -> Drawn:
-    """Say why 4e is not drawn."""
-    raise CannotDrawError("no ablation has been run")
+    known: Callable[[Subject], bool] = _is_known
 
 
 FIGURES = (
@@ -58,7 +62,7 @@ FIGURES = (
         "Outputs of the activation, GELU or SiLU",
         partial(draw_post, key="4d", activations=SMOOTH),
     ),
-    FigureKind("4e", "Ablations", skip_ablations),
+    FigureKind("4e", "Ablations", draw_ablations, each=True, known=has_ablations),
     FigureKind("5", "Top pairs of several neurons", draw_pair_tables, each=True),
     FigureKind("6", "Inputs and outputs of several neurons' pairs", draw_scatters, each=True),
     FigureKind("7", "Distributions of the neurons of highest WD", draw_grid, each=True),

@@ -39,9 +39,10 @@ def draw_figures(store: Store, settings: FiguresSettings) -> Iterator[Drawn | Sk
     whole = Subject(store, settings, chosen)
     for figure in FIGURES:
         if figure.id in settings.ids:
-            for subject in _subjects(whole, figure):
+            subjects = _subjects(whole, figure)
+            for subject in subjects:
                 with styled():
-                    found = _draw(figure, subject, len(chosen) > 1)
+                    found = _draw(figure, subject, len(subjects) > 1)
                 yield found
 
 
@@ -85,7 +86,10 @@ def needing_matplotlib() -> Iterator[None]:
 
 
 def _subjects(whole: "Subject", figure: "FigureKind") -> "list[Subject]":
-    return [whole.of(r) for r in whole.recordings] if figure.each else [whole]
+    """Return what a figure is drawn of; of one that no recording has rows for the whole, once."""
+    if figure.each and figure.known(whole):
+        return [whole.of(r) for r in whole.recordings]
+    return [whole]
 
 
 def _draw(figure: "FigureKind", subject: "Subject", several: bool) -> Drawn | Skipped:

@@ -1,4 +1,4 @@
-"""Claims on training and on the loss: Wasserstein neurons move first and then less (METHODS 7)."""
+"""A claim on training: Wasserstein neurons move first and then less (METHODS 7)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,13 +24,6 @@ MOVES = Statement(
     "first half of the intervals and below them over the second; for the ten chosen at the last "
     "step and, as that looks ahead, for the ten chosen at half way; the largest of the four p.",
     "For both cohorts a mean percentile of 60 or more early and of 40 or less late.",
-)
-CLAMPING = Statement(
-    "h",
-    "Clamping the negative outputs of Wasserstein neurons hurts far more than of random neurons",
-    "Random sets of as many neurons in each layer, clamped in the same way.",
-    "Rank of the loss among random sets (unit: draw), adjusted by Holm (METHODS 8).",
-    "As declared before the run of the ablation.",
 )
 
 
@@ -109,8 +102,3 @@ def _shortfalls(step: int, course: _Course) -> list[str]:
         f"late percentile {course.late:.0f} of step {step:,}'s": course.late <= MOST_LATE,
     }
     return [text for text, met in tests.items() if not met]
-
-
-def judge_clamping(subject: str) -> Finding:
-    """Return that ablations, which this claim needs, are not among what a store holds."""
-    return Finding(CLAMPING, subject, missing="no ablation has been run")

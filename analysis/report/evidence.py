@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from analysis.ablation.comparisons import Comparison, read_comparisons
 from analysis.report.claims import Claim, Finding, judge
+from analysis.report.claims_ablation import judge_clamping
 from analysis.report.claims_neurons import judge_negative, judge_together
 from analysis.report.claims_pairs import judge_closer, judge_early, judge_peak
 from analysis.report.claims_size import LAYER, SizedLayer, judge_size
-from analysis.report.claims_training import judge_clamping, judge_moves
+from analysis.report.claims_training import judge_moves
 from store.database import Database
 from store.queries.claims import (
     LayerPopulations,
@@ -28,7 +30,7 @@ def judge_claims(database: Database, recordings: Sequence[RecordingRow]) -> list
     """Return every claim about these recordings and their models, judged together, by claim."""
     subjects = [read_subject(database, r.id) for r in recordings]
     populations = {s.id: read_populations(database, s.id) for s in subjects}
-    findings = [judge_size(_sized(subjects, populations)), judge_clamping("all recordings")]
+    findings = [judge_size(_sized(subjects, populations)), *_judge_ablations(database, subjects)]
     findings += [_judge_training(database, of_model) for of_model in _by_model(subjects)]
     for subject in subjects:
         findings += _judge_recording(database, subject, populations[subject.id])
@@ -46,6 +48,20 @@ def _judge_recording(
         judge_negative(subject.name, layers, kinds),
         judge_together(subject.name, layers),
     ]
+
+
+def _judge_ablations(database: Database, subjects: Sequence[SubjectFacts]) -> list[Finding]:
+    """Judge the runs of each recording on each text; one finding without any where none is."""
+    findings = []
+    for subject in subjects:
+        groups: dict[int | None, list[Comparison]] = {}
+        for comparison in read_comparisons(database, subject.id):
+            groups.setdefault(comparison.chosen.run.baseline_id, []).append(comparison)
+        findings += [
+            judge_clamping(f"{subject.name} on {of[0].chosen.run.text}", of)
+            for of in groups.values()
+        ]
+    return findings or [judge_clamping("all recordings")]
 
 
 def _by_model(subjects: Sequence[SubjectFacts]) -> list[list[SubjectFacts]]:

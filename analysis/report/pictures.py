@@ -11,7 +11,7 @@ from store.queries.figures import FigureRecording, list_figure_recordings
 from store.queries.recordings import RecordingRow
 from store.store import Store
 
-SHOWN = ("1a", "1b", "2a", "2b", "3a", "3b", "3c", "4a", "4b", "4c", "4d", "6", "8")
+SHOWN = ("1a", "1b", "2a", "2b", "3a", "3b", "3c", "4a", "4b", "4c", "4d", "4e", "6", "8")
 MOST_RECORDINGS = 4
 """A recording takes about a megabyte and four seconds."""
 

@@ -9,10 +9,11 @@ from scipy import stats
 
 from analysis.report import claims_size
 from analysis.report.claims import FAILS, HOLDS, MISSING, Finding, judge
+from analysis.report.claims_ablation import judge_clamping
 from analysis.report.claims_neurons import judge_negative, judge_together
 from analysis.report.claims_pairs import judge_closer, judge_early, judge_peak
 from analysis.report.claims_size import judge_size
-from analysis.report.claims_training import judge_clamping, judge_moves
+from analysis.report.claims_training import judge_moves
 from tests.analysis.report_evidence import (
     NULL,
     Planted,
