@@ -204,15 +204,10 @@ def _resolve_module(folders: ModelFolder, settings: IngestSettings) -> IngestSet
 
 
 def _check_names(database: Database | None, folders: ModelFolder, text: Corpus) -> None:
-    for name in (folders.name, folders.source, text.name, text.source):
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise InputError(f"The name {name!r} is not UTF-8; rename it.") from None
+    _check_encoding(folders.name, folders.source)
     if fault := find_fault(folders.name):
         raise InputError(f"The model's name {folders.name!r} {fault}; give it --name NAME.")
-    if fault := find_fault(text.name):
-        raise InputError(f"The text's name {text.name!r} {fault}; rename its file or folder.")
+    _check_corpus_name(text)
     if database is None:
         return
     source = model_source(database, folders.name)
@@ -221,6 +216,30 @@ def _check_names(database: Database | None, folders: ModelFolder, text: Corpus) 
             f"The store has a model {folders.name!r} from {source}; give the one from "
             f"{folders.source} another name with --name NAME."
         )
+    _refuse_other_text(database, text)
+
+
+def check_corpus(database: Database, text: Corpus) -> None:
+    """Raise InputError for a text whose name cannot be kept, or belongs to another text."""
+    _check_corpus_name(text)
+    _refuse_other_text(database, text)
+
+
+def _check_encoding(*names: str) -> None:
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"The name {name!r} is not UTF-8; rename it.") from None
+
+
+def _check_corpus_name(text: Corpus) -> None:
+    _check_encoding(text.name, text.source)
+    if fault := find_fault(text.name):
+        raise InputError(f"The text's name {text.name!r} {fault}; rename its file or folder.")
+
+
+def _refuse_other_text(database: Database, text: Corpus) -> None:
     known = corpus_hash(database, text.name)
     if known is not None and known[1] != text.text_hash:
         raise InputError(
@@ -260,7 +279,7 @@ def _plan_checkpoint(
     local = checkpoint.hub is None or has_weights(checkpoint.folder)
     tensors: tuple[TensorHeader, ...] = tuple(list_tensors(checkpoint.folder)) if local else ()
     text = _tokenize(checkpoint, source, model, corpus, settings, texts)
-    _check_vocabulary(checkpoint, text)
+    check_vocabulary(checkpoint.folder, text.stream)
     layers = parse_layers(settings.layers) or tuple(range(model.n_layers))
     length = text.stream.window_length
     form = LayerFormat(
@@ -307,13 +326,13 @@ def _read_on_hub(snapshot: HubSnapshot) -> tuple[tuple[TensorHeader, ...], int]:
     return headers, sum(file.size for file in files if not file.cached)
 
 
-def _check_vocabulary(checkpoint: CheckpointFolder, text: TokenizedText) -> None:
-    """Raise InputError where the text has tokens that the model has no embedding of."""
-    size = read_vocabulary_size(checkpoint.folder)
-    highest = int(text.stream.token_ids.max())
+def check_vocabulary(folder: Path, stream: TokenStream) -> None:
+    """Raise InputError where the text has tokens that the model in `folder` has no embedding of."""
+    size = read_vocabulary_size(folder)
+    highest = int(stream.token_ids.max())
     if size is not None and highest >= size:
         raise InputError(
-            f"The tokenizer of {checkpoint.folder} gives the id {highest}, but the model has "
+            f"The tokenizer of {folder} gives the id {highest}, but the model has "
             f"{size} token embeddings; put the model's own tokenizer there."
         )
 

@@ -6,7 +6,9 @@ not those that the store knows.
 
 from collections.abc import Callable
 
+from ingest.corpora import Corpus
 from ingest.plan import CheckpointPlan, IngestPlan
+from ingest.streams import TokenStream
 from ingest.tensors import describe_equal
 from ingest.vocabulary import describe_vocabulary
 from ingest.weights import describe_files, hash_checkpoint
@@ -32,7 +34,7 @@ def register(store: Store, plan: IngestPlan, part: CheckpointPlan, job: Job, not
     known = known_checkpoint(store.database, part.model.name, part.checkpoint.revision)
     fresh = known is None or known.files != describe_files(part.checkpoint.folder)
     facts = _hash(part, job) if fresh else None
-    corpus, stream = _corpus_facts(plan), _stream_facts(part)
+    corpus, stream = describe_corpus(plan.corpus), describe_stream(part.text.stream)
     with store.database.write() as connection:
         # A known model is compared: by --module another of its projections may be meant.
         model_id = catalog.add_model(connection, part.model, facts.n_parameters if facts else 0)
@@ -77,13 +79,13 @@ def _vocabulary(part: CheckpointPlan) -> list[VocabularyRow]:
     return describe_vocabulary(tokenizer, len(tokenizer))
 
 
-def _corpus_facts(plan: IngestPlan) -> CorpusFacts:
-    corpus = plan.corpus
+def describe_corpus(corpus: Corpus) -> CorpusFacts:
+    """Return what the store keeps of a text."""
     return CorpusFacts(corpus.name, corpus.source, corpus.text_hash, corpus.n_characters)
 
 
-def _stream_facts(part: CheckpointPlan) -> StreamFacts:
-    stream = part.text.stream
+def describe_stream(stream: TokenStream) -> StreamFacts:
+    """Return what the store keeps of a text's tokens."""
     return StreamFacts(
         joined=stream.joined,
         bos=stream.bos,
