@@ -4,16 +4,19 @@ A sweep is one baseline and, at each percentage, the chosen neurons under each i
 controls of the first intervention, and the random draws. Planning runs no forward pass.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from analysis.ablation.choices import Population
+import numpy as np
+
+from analysis.ablation.checkpoint import FoundCheckpoint, Report, find_checkpoint
+from analysis.ablation.choices import Population, choose_cohorts, find_population
 from analysis.ablation.cohorts import choose_percent, draw_random, match_norms
 from analysis.ablation.identity import (
     BASELINE,
     BOTTOM,
     CHOSEN,
-    DOSE,
     EFFECT,
     NORM,
     RANDOM,
@@ -21,45 +24,57 @@ from analysis.ablation.identity import (
     PlannedRun,
     hash_run,
 )
-from analysis.ablation.records import Cohort
+from analysis.ablation.protocol import EvaluationText, plan_text
+from analysis.ablation.records import Cohort, Ints
 from analysis.ablation.settings import MIRRORS, AblateSettings
-from store.database import to_json
+from ingest.devices import WIDTHS, choose_place
 from store.errors import UsageError
+from store.layout import windows_per_block
 from store.queries.ablations import RunRow, find_run
-from store.settings import as_json
+from store.queries.recordings import RecordingRow
+from store.store import Store
 
-MOST_STEPS = 12
-"""Evaluations that a search for equal effect may take."""
 SAME_COHORT = ("mirror", "negative-mean", "negative-shuffle")
 """Controls that do something else to the chosen neurons."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """The runs of a sweep; `found` are those that the store has, by hash.
-
-    `n_windows` windows of `length` tokens each make a run; `unit` is of the test over text.
-    """
+    """The runs of a sweep; `found` are those that the store has, by hash."""
 
     population: Population
     settings: AblateSettings
+    checkpoint: FoundCheckpoint
+    text: EvaluationText
     conditions: Conditions
     runs: tuple[PlannedRun, ...]
-    n_windows: int
-    length: int
-    unit: str
     found: dict[str, RunRow] = field(default_factory=dict)
 
-    def find(self, run: PlannedRun) -> RunRow | None:
-        """Return the row of a run, None where it is still to be made."""
-        key = hash_run(run, self.conditions)
-        if key not in self.found:
-            population = self.population
-            row = find_run(population.store.database, population.recording.id, key)
-            if row is None:
-                return None
-            self.found[key] = row
-        return self.found[key]
+    @property
+    def store(self) -> Store:
+        """The store that the runs are kept in."""
+        return self.population.store
+
+    @property
+    def recording(self) -> RecordingRow:
+        """The recording whose neurons are ablated."""
+        return self.population.recording
+
+    @property
+    def baseline(self) -> PlannedRun:
+        """The run without intervention."""
+        return self.runs[0]
+
+    @property
+    def single(self) -> tuple[PlannedRun, ...]:
+        """The runs that are no search of several."""
+        return tuple(run for run in self.runs if run.arm != EFFECT)
+
+    @cached_property
+    def touched(self) -> dict[int, Ints]:
+        """The layers that any run touches, with the neurons that some run chooses in them."""
+        cohorts = [run.cohort.neurons for run in self.runs if run.cohort is not None]
+        return Cohort(np.unique(np.concatenate(cohorts), axis=0), {}).by_layer
 
     @property
     def searches(self) -> tuple[PlannedRun, ...]:
@@ -69,16 +84,68 @@ class Sweep:
     @property
     def left(self) -> tuple[PlannedRun, ...]:
         """The single runs that are still to be made."""
-        return tuple(run for run in self.runs if run.arm != EFFECT and self.find(run) is None)
+        return tuple(run for run in self.single if self.find(run) is None)
+
+    def find(self, run: PlannedRun) -> RunRow | None:
+        """Return the row of a run, None where it is still to be made."""
+        key = hash_run(run, self.conditions)
+        if key not in self.found:
+            row = find_run(self.store.database, self.recording.id, key)
+            if row is None:
+                return None
+            self.found[key] = row
+        return self.found[key]
 
 
-def plan_runs(population: Population, cohorts: Sequence[tuple[float | None, Cohort]],
-              settings: AblateSettings) -> tuple[PlannedRun, ...]:  # fmt: skip
-    """Return all runs of a sweep in order, the baseline first; each once.
+def plan_sweep(
+    store: Store,
+    recording: RecordingRow,
+    corpus: str,
+    settings: AblateSettings,
+    report: Report,
+) -> Sweep:
+    """Return the sweep that the settings ask for; loads no model and writes nothing.
 
-    A search for equal effect is one run here. Raises UsageError for controls that have no meaning.
+    `report` is told the bytes hashed, where weights have to be. Raises a NegspaceError for all that
+    can be known to be wrong: neurons, metric, controls, text, and the model at its source.
     """
     check_controls(settings)
+    population = find_population(store, recording, settings)
+    cohorts = choose_cohorts(population, settings)
+    checkpoint = find_checkpoint(store.database, recording, report)
+    text = plan_text(store.database, recording, checkpoint, corpus, settings)
+    runs = plan_runs(population, cohorts, settings)
+    conditions = _set_conditions(recording, settings, checkpoint, text)
+    return Sweep(population, settings, checkpoint, text, conditions, runs)
+
+
+def _set_conditions(
+    recording: RecordingRow,
+    settings: AblateSettings,
+    checkpoint: FoundCheckpoint,
+    text: EvaluationText,
+) -> Conditions:
+    source, dtype = checkpoint.source, settings.model_dtype or recording.model_dtype
+    return Conditions(
+        weights_hash=source.weights_hash,
+        stream_hash=text.stream.hash,
+        model_dtype=dtype,
+        device=choose_place(settings.device, source.n_parameters * WIDTHS[dtype]),
+        batch_windows=windows_per_block(text.stream.window_length),
+        where=settings.where,
+        seed=settings.seed,
+    )
+
+
+def plan_runs(
+    population: Population,
+    cohorts: Sequence[tuple[float | None, Cohort]],
+    settings: AblateSettings,
+) -> tuple[PlannedRun, ...]:
+    """Return all runs of a sweep in order, the baseline first, each once.
+
+    A search for equal effect is one run here.
+    """
     runs = [PlannedRun(BASELINE)]
     for percent, cohort in cohorts:
         runs += _plan_fraction(population, percent, cohort, settings)
@@ -120,8 +187,7 @@ def _plan_fraction(
     if percent is None or percent in settings.control_percents:
         for name in dict.fromkeys(settings.controls):
             yield from _plan_control(population, name, chosen[0], settings)
-    count = settings.draws if percent is None else settings.draws_by_percent[percent]
-    for draw in range(count):
+    for draw in range(count_draws(settings, percent)):
         drawn = draw_random(
             cohort, population.sizes, settings.seed, draw, settings.exclude_top
         )
@@ -163,51 +229,6 @@ def _match_norms(
     )
 
 
-def write_hypotheses(sweep: Sweep) -> list[str]:
-    """Return what the sweep sets out to test, a sentence for each run and question."""
-    settings, sentences = sweep.settings, []
-    for run in sweep.runs:
-        if run.arm == CHOSEN and run.intervention in settings.interventions:
-            sentences += _hypotheses_of(run, sweep)
-        elif run.reference is not None and run.draw in (None, 0):
-            sentences.append(
-                f"{_name(run.reference, settings)} raises the loss by another amount than neurons "
-                f"matched to it by {run.arm} do, over {sweep.unit}s of text."
-            )
-        elif run.arm == BOTTOM:
-            sentences.append(
-                f"{_name(run.chosen or run, settings)} raises the loss by another amount than the "
-                f"bottom neurons do, over {sweep.unit}s of text."
-            )
-    return sentences
-
-
-def _hypotheses_of(run: PlannedRun, sweep: Sweep) -> list[str]:
-    name = _name(run, sweep.settings)
-    draws = count_draws(sweep.settings, run.percent)
-    found = [f"{name} changes the loss, over {sweep.unit}s of text."]
-    if draws and not sweep.settings.exclude_top:
-        found.append(
-            f"{name} raises the loss more than {draws} random draws of as many neurons of each "
-            "layer do."
-        )
-    return found
-
-
-def _name(run: PlannedRun, settings: AblateSettings) -> str:
-    kind = f" where the current token is of kind {settings.where}" if settings.where else ""
-    if run.percent is None:
-        return f"{run.intervention} of the neurons of the query{kind}"
-    which = f"the {settings.side} {run.percent:g} % of each layer by {settings.metric}"
-    return f"{run.intervention} of {which}{kind}"
-
-
 def count_draws(settings: AblateSettings, percent: float | None) -> int:
     """Return the random draws at a percentage, or of a query's neurons."""
     return settings.draws if percent is None else settings.draws_by_percent[percent]
-
-
-def describe_plan(sweep: Sweep) -> tuple[str, tuple[float, ...], Mapping[float, int]]:
-    """Return the settings as JSON, the fractions and the draws at each, as a plan keeps them."""
-    asked = as_json(sweep.settings) | {"stream": sweep.conditions.stream_hash}
-    return to_json(asked), sweep.settings.percents, sweep.settings.draws_by_percent
