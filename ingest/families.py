@@ -5,7 +5,7 @@ family is recorded by the path of its projection (`--module`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,8 @@ class Family:
     {layer} for the layer. `d_mlp` and `activation` are the config's names for them; where the
     config leaves `d_mlp` empty it is `times` the width of the model. `parallel` says whether the
     residual is parallel, or names the config's flag for it. Without `output` nothing is known of
-    what neurons write.
+    what neurons write. `activation_path` leads to the activation's module, which takes what the
+    gate's projection puts out; without it the family cannot be ablated.
     """
 
     projections: Mapping[str, str]
@@ -56,6 +57,7 @@ class Family:
     activation: str = "hidden_act"
     parallel: str | bool = False
     output: Output | None = None
+    activation_path: str | None = None
 
     @property
     def gated(self) -> bool:
@@ -66,8 +68,9 @@ class Family:
 _LLAMA = Family(
     {"gate": "model.layers.{layer}.mlp.gate_proj", "up": "model.layers.{layer}.mlp.up_proj"},
     output=Output("model.layers.{layer}.mlp.down_proj"),
+    activation_path="model.layers.{layer}.mlp.act_fn",
 )
-_GEMMA = Family(_LLAMA.projections, activation="hidden_activation", output=_LLAMA.output)
+_GEMMA = replace(_LLAMA, activation="hidden_activation")
 FAMILIES: dict[str, Family] = {
     "gpt_neox": Family(
         {"gate": "gpt_neox.layers.{layer}.mlp.dense_h_to_4h"},
@@ -75,6 +78,7 @@ FAMILIES: dict[str, Family] = {
         output=Output(
             "gpt_neox.layers.{layer}.mlp.dense_4h_to_h", "gpt_neox.embed_in", "embed_out"
         ),
+        activation_path="gpt_neox.layers.{layer}.mlp.act",
     ),
     "opt": Family(
         {"gate": "model.decoder.layers.{layer}.fc1"},
@@ -85,6 +89,7 @@ FAMILIES: dict[str, Family] = {
             "model.decoder.embed_tokens",
             between="model.decoder.project_out",
         ),
+        activation_path="model.decoder.layers.{layer}.activation_fn",
     ),
     "gpt2": Family(
         {"gate": "transformer.h.{layer}.mlp.c_fc"},
@@ -92,6 +97,7 @@ FAMILIES: dict[str, Family] = {
         times=4,
         activation="activation_function",
         output=Output("transformer.h.{layer}.mlp.c_proj", "transformer.wte", turned=True),
+        activation_path="transformer.h.{layer}.mlp.act",
     ),
     "gptj": Family(
         {"gate": "transformer.h.{layer}.mlp.fc_in"},
@@ -100,11 +106,13 @@ FAMILIES: dict[str, Family] = {
         activation="activation_function",
         parallel=True,
         output=Output("transformer.h.{layer}.mlp.fc_out", "transformer.wte"),
+        activation_path="transformer.h.{layer}.mlp.act",
     ),
     "phi": Family(
         {"gate": "model.layers.{layer}.mlp.fc1"},
         parallel=True,
         output=Output("model.layers.{layer}.mlp.fc2"),
+        activation_path="model.layers.{layer}.mlp.activation_fn",
     ),
     "llama": _LLAMA,
     "mistral": _LLAMA,
