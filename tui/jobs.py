@@ -5,7 +5,7 @@ The commands of the same names and the demo share these.
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from ingest.plan import plan_ingest
 from ingest.settings import IngestSettings
 from store.errors import InputError
 from store.files import free_bytes
-from store.jobs import run_job
+from store.jobs import Report, run_job
 from store.queries.copies import find_bare_copy
 from store.queries.pairs import FoundPair, list_all_pairs
 from store.queries.recordings import find_recording, list_recordings
@@ -23,11 +23,13 @@ from store.settings import as_json
 from store.store import check_creatable, has_store, open_or_create_store
 from tui.context import Context
 from tui.options import option_name
-from tui.plans import show_analysis, show_ingest, show_pairs
+from tui.plans import show_analysis, show_ingest, show_pairs, show_sweep
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from analysis.ablation.results import ResultRow
+    from analysis.ablation.settings import AblateSettings
     from analysis.scores_only import ScoresPlan
     from ingest.plan import IngestPlan
     from store.store import Store
@@ -142,6 +144,52 @@ def find_pairs(
         run_pairs(plan, job)
     numbers = [neuron for neuron, _ in plan.neurons]
     return list_all_pairs(store.database, row.name, plan.layer.row.layer, numbers)
+
+
+def ablate(
+    context: Context,
+    name: str,
+    corpus: str,
+    settings: "AblateSettings",
+    *,
+    dry_run: bool = False,
+) -> "list[ResultRow] | None":
+    """Make the runs of a sweep that are missing, test them, and return the table.
+
+    Returns None for a dry run.
+    """
+    from analysis.ablation.costs import estimate_cost
+    from analysis.ablation.sweep import plan_sweep
+
+    store = context.open() if dry_run else context.open_for_writing()
+    row = find_recording(store.database, name)
+    with context.progress() as progress:
+        sweep = plan_sweep(store, row, corpus, settings, _hashing(row.name, progress))
+    cost = estimate_cost(sweep)
+    show_sweep(context, sweep, cost, dry_run=dry_run)
+    if dry_run:
+        return None
+    from analysis.ablation.bench import ModelBench
+    from analysis.ablation.notes import list_notes
+    from analysis.ablation.results import tabulate
+    from analysis.ablation.runs import run_sweep
+
+    asked = {"recording": row.name, "corpus": corpus, **as_json(settings)}
+    command = command_line(context, ("ablate", row.name, _place(corpus)), settings)
+    context.resumable = True
+    with (
+        context.progress() as progress,
+        run_job(store, "ablate", asked, command, progress) as job,
+    ):
+        job.update(recording_id=row.id)
+        runs = run_sweep(sweep, cost, job, ModelBench)
+    for line in list_notes(runs):
+        context.say(line)
+    return tabulate(runs)
+
+
+def _hashing(name: str, report: Report) -> Callable[[int, int], None]:
+    return lambda done, total: report(f"{name}: hashing bytes", done, total)
 
 
 def command_line(context: Context, words: Sequence[str], settings: "DataclassInstance") -> str:

@@ -4,6 +4,7 @@ Before the work it is a note on stderr; of a dry run it is what was asked for: o
 silenced by --quiet.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from store.printable import printable
 from tui.context import Context
 
 if TYPE_CHECKING:
+    from analysis.ablation.costs import Cost
+    from analysis.ablation.sweep import Sweep
     from analysis.pair_mining import PairsPlan
     from analysis.run import AnalysisPlan
     from analysis.scores_only import ScoresPlan
@@ -137,6 +140,29 @@ def show_pairs(context: Context, plan: "PairsPlan", *, dry_run: bool) -> None:
         f"{format_seconds(plan.seconds)}."
     )
     show_lines(context, [line], dry_run=dry_run)
+
+
+def show_sweep(context: Context, sweep: "Sweep", cost: "Cost", *, dry_run: bool) -> None:
+    """Say what a sweep will run, on which text, and its time."""
+    stream = sweep.text.stream
+    arms = Counter(run.arm for run in sweep.single)
+    lines = [
+        f"{sweep.recording.name} on {sweep.text.corpus.name}: {stream.n_windows:,} windows of "
+        f"{stream.window_length:,} tokens, tested over {sweep.text.unit}s.",
+        "Runs: " + ", ".join(f"{count} {arm}" for arm, count in arms.items())
+        + (f", {len(sweep.searches)} searches for equal effect" if sweep.searches else "")
+        + ".",
+        *stream.notes,
+    ]
+    if cost.n_evaluations == 0:
+        lines.append("All of them are in the store: 0 forward passes.")
+    else:
+        most = "at most " if cost.searched else ""
+        lines.append(
+            f"{cost.n_found} in the store, {most}{cost.runs} left: {most}{cost.n_passes:,} forward "
+            f"passes, {cost.n_tokens:,} tokens, about {format_seconds(cost.seconds)}."
+        )
+    show_lines(context, lines, dry_run=dry_run)
 
 
 def show_copy(context: Context, plan: "CopyPlan", *, dry_run: bool) -> None:

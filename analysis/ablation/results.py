@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.ablation.identity import BASELINE, CHOSEN, MATCHED, RANDOM, PlannedRun
+from analysis.ablation.identity import BASELINE, PlannedRun
 from analysis.ablation.inference import differ_by_unit, paired_sem
 from analysis.ablation.records import Floats
 from analysis.ablation.runs import Runs

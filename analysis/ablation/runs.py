@@ -21,7 +21,7 @@ from analysis.ablation.matching import Steps, draw_to_dose
 from analysis.ablation.means import FILLED, read_fills
 from analysis.ablation.protocol import register_text
 from analysis.ablation.records import Change, Cohort, Ints, Outcome, Protocol
-from analysis.ablation.searches import search_effect
+from analysis.ablation.searches import Take, search_effect
 from analysis.ablation.sweep import Sweep
 from store.ablations import RunFacts, add_cohort, save_run
 from store.database import to_json
@@ -66,12 +66,11 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """What a sweep has: a row for each single run, and its searches; `n_new` were made now."""
+    """What a sweep has: a row for each single run, and its searches."""
 
     sweep: Sweep
     rows: Mapping[PlannedRun, RunRow]
     searches: Mapping[PlannedRun, Search]
-    n_new: int
 
     @property
     def baseline(self) -> RunRow:
@@ -98,6 +97,23 @@ def check_fills(sweep: Sweep) -> None:
         read_fills(recording, layer, sweep.touched[layer][:1], intervention)
 
 
+def read_runs(sweep: Sweep) -> Runs:
+    """Return the runs of a sweep that the store has whole."""
+
+    def take(run: PlannedRun) -> RunRow:
+        row = sweep.find(run)
+        assert row is not None, "the sweep is not whole"
+        return row
+
+    return _collect(sweep, take)
+
+
+def _collect(sweep: Sweep, take: Take) -> Runs:
+    rows = {run: take(run) for run in sweep.single}
+    searches = {run: Search(*search_effect(sweep, run, take)) for run in sweep.searches}
+    return Runs(sweep, rows, searches)
+
+
 def run_sweep(sweep: Sweep, cost: Cost, job: Job, open_bench: Open) -> Runs:
     """Make what is missing of a sweep, with one progress over all, and return all of it.
 
@@ -110,11 +126,10 @@ def run_sweep(sweep: Sweep, cost: Cost, job: Job, open_bench: Open) -> Runs:
     progress = Progress(job, cost.n_evaluations * len(protocol.windows))
     progress.label = f"{sweep.recording.name}: windows"
     work = _Work(sweep, protocol, progress, open_bench, plan_id)
-    rows = {run: work.take(run) for run in sweep.single}
-    searches = {run: Search(*search_effect(sweep, run, work.take)) for run in sweep.searches}
-    if progress.done < progress.total:
+    runs = _collect(sweep, work.take)
+    if progress.done < progress.total:  # a search may end early
         progress.advance(progress.total - progress.done)
-    return Runs(sweep, rows, searches, work.n_new)
+    return runs
 
 
 class _Work:
@@ -131,7 +146,6 @@ class _Work:
         self.sweep, self.protocol, self.progress = sweep, protocol, progress
         self.open_bench, self.plan_id = open_bench, plan_id
         self.recording = Recording(sweep.store, sweep.recording)
-        self.n_new = 0
 
     @cached_property
     def bench(self) -> Bench:
@@ -165,7 +179,6 @@ class _Work:
             outcome.n_predicted,
             outcome.kinds,
         )
-        self.n_new += 1
         row = self.sweep.find(run)
         assert row is not None
         return row
