@@ -1,4 +1,4 @@
-"""The text that runs are measured on: tokenised, cut into windows, and numbered in units (METHODS 8).
+"""The text that runs are measured on: tokenised, cut into windows, put into units (METHODS 8).
 
 Planned first, with nothing written; registered in the store before the first run. The tokenizer is
 the recording's own.
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.ablation.batches import choose_batch
 from analysis.ablation.checkpoint import FoundCheckpoint
 from analysis.ablation.records import Ints, Protocol
 from analysis.ablation.settings import AblateSettings
+from ingest.configs import read_vocabulary_size
 from ingest.corpora import Corpus, read_corpus
 from ingest.plan import check_corpus, check_vocabulary
 from ingest.registration import describe_corpus, describe_stream
@@ -38,9 +40,10 @@ DOCUMENT, WINDOW, STRETCH = "document", "window", "stretch"
 
 @dataclass(frozen=True, eq=False)
 class EvaluationText:
-    """A text in the tokens of a recording; `kinds` (vocabulary,) are places in KINDS.
+    """A text in the tokens of a recording; `kinds` (token ids,) are places in KINDS.
 
-    `unit` says what the test over text counts: document, window or stretch.
+    `unit` says what the test over text counts: document, window or stretch. `vocabulary` is the
+    number of logits at a position.
     """
 
     recording: RecordingRow
@@ -49,6 +52,12 @@ class EvaluationText:
     stream: TokenStream
     kinds: Ints
     unit: str
+    vocabulary: int
+
+    @property
+    def batch_windows(self) -> int:
+        """The windows of a batch."""
+        return choose_batch(self.stream.window_length, self.vocabulary)
 
     @property
     def units(self) -> Ints:
@@ -103,10 +112,11 @@ def plan_text(
             f"{stream.window_length} tokens; give {stream.window_length - 2} or less."
         )
     check_vocabulary(found.folder, stream)
+    kinds = _number_kinds(database, found.source.tokenizer_id)
+    vocabulary = read_vocabulary_size(found.folder) or len(kinds)
     return EvaluationText(
-        recording, text, found.source.tokenizer_hash, stream,
-        _number_kinds(database, found.source.tokenizer_id), _unit_of(stream),
-    )  # fmt: skip
+        recording, text, found.source.tokenizer_hash, stream, kinds, _unit_of(stream), vocabulary
+    )
 
 
 def register_text(store: Store, text: EvaluationText) -> Protocol:
@@ -145,7 +155,9 @@ def _cut(
         spread = _try_spread(tokenizer, text, settings, short)
         if spread is not None:
             return spread
-    return build_stream(tokenizer, text, settings, settings.window_length or recording.window_length)
+    return build_stream(
+        tokenizer, text, settings, settings.window_length or recording.window_length
+    )
 
 
 def _try_spread(
