@@ -23,13 +23,16 @@ from store.settings import as_json
 from store.store import check_creatable, has_store, open_or_create_store
 from tui.context import Context
 from tui.options import option_name
-from tui.plans import show_analysis, show_ingest, show_pairs, show_sweep
+from tui.plans import show_analysis, show_effect, show_ingest, show_pairs, show_sweep
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from analysis.ablation.costs import Cost
     from analysis.ablation.results import ResultRow
+    from analysis.ablation.runs import Runs
     from analysis.ablation.settings import AblateSettings
+    from analysis.ablation.sweep import Sweep
     from analysis.scores_only import ScoresPlan
     from ingest.plan import IngestPlan
     from store.store import Store
@@ -169,23 +172,40 @@ def ablate(
     show_sweep(context, sweep, cost, dry_run=dry_run)
     if dry_run:
         return None
-    from analysis.ablation.bench import ModelBench
-    from analysis.ablation.notes import list_notes
+    from analysis.ablation.notes import list_effects, list_notes
     from analysis.ablation.results import tabulate
-    from analysis.ablation.runs import run_sweep
 
-    asked = {"recording": row.name, "corpus": corpus, **as_json(settings)}
-    command = command_line(context, ("ablate", row.name, _place(corpus)), settings)
+    runs = _run_sweep(context, store, sweep, cost, corpus)
+    for line in list_notes(runs):
+        context.say(line)
+    for heading, effect in list_effects(runs):
+        show_effect(context, heading, effect)
+    return tabulate(runs)
+
+
+def _run_sweep(
+    context: Context, store: "Store", sweep: "Sweep", cost: "Cost", corpus: str
+) -> "Runs":
+    from analysis.ablation.bench import ModelBench
+    from analysis.ablation.results import judge_sweep
+    from analysis.ablation.runs import read_runs, run_sweep
+
+    if cost.n_evaluations == 0:
+        found = read_runs(sweep)
+        judge_sweep(found)
+        return found
+    name, settings = sweep.recording.name, sweep.settings
+    asked = {"recording": name, "corpus": corpus, **as_json(settings)}
+    command = command_line(context, ("ablate", name, _place(corpus)), settings)
     context.resumable = True
     with (
         context.progress() as progress,
         run_job(store, "ablate", asked, command, progress) as job,
     ):
-        job.update(recording_id=row.id)
+        job.update(recording_id=sweep.recording.id)
         runs = run_sweep(sweep, cost, job, ModelBench)
-    for line in list_notes(runs):
-        context.say(line)
-    return tabulate(runs)
+        judge_sweep(runs)
+    return runs
 
 
 def _hashing(name: str, report: Report) -> Callable[[int, int], None]:

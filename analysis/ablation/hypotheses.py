@@ -2,7 +2,7 @@
 
 from analysis.ablation.identity import BOTTOM, CHOSEN, PlannedRun
 from analysis.ablation.settings import AblateSettings
-from analysis.ablation.sweep import Sweep, count_draws
+from analysis.ablation.sweep import PLURALS, Sweep, count_draws
 from store.ablations import add_plan
 from store.database import to_json
 from store.settings import as_json
@@ -25,25 +25,26 @@ def list_hypotheses(sweep: Sweep) -> list[str]:
     """Return what the sweep sets out to test, a sentence for each run and question."""
     settings, sentences = sweep.settings, []
     for run in sweep.runs:
-        if run.arm == CHOSEN and run.intervention in settings.interventions:
-            sentences += _hypotheses_of(run, sweep)
+        if run.arm == CHOSEN:
+            sentences += _list_questions(run, sweep)
         elif run.reference is not None and run.draw in (None, 0):
             sentences.append(
                 f"{_name(run.reference, settings)} raises the loss by another amount than neurons "
-                f"matched to it by {run.arm} do, over {sweep.text.unit}s of text."
+                f"matched to it by {run.arm} do, over {PLURALS[sweep.text.unit]} of text."
             )
         elif run.arm == BOTTOM:
             sentences.append(
                 f"{_name(run.chosen or run, settings)} raises the loss by another amount than the "
-                f"bottom neurons do, over {sweep.text.unit}s of text."
+                f"bottom neurons do, over {PLURALS[sweep.text.unit]} of text."
             )
     return sentences
 
 
-def _hypotheses_of(run: PlannedRun, sweep: Sweep) -> list[str]:
+def _list_questions(run: PlannedRun, sweep: Sweep) -> list[str]:
     name = _name(run, sweep.settings)
-    draws = count_draws(sweep.settings, run.percent)
-    found = [f"{name} changes the loss, over {sweep.text.unit}s of text."]
+    drawn = run.intervention in sweep.settings.interventions
+    draws = count_draws(sweep.settings, run.percent) if drawn else 0
+    found = [f"{name} changes the loss, over {PLURALS[sweep.text.unit]} of text."]
     if draws and not sweep.settings.exclude_top:
         found.append(
             f"{name} raises the loss more than {draws} random draws of as many neurons of each "

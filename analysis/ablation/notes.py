@@ -1,4 +1,4 @@
-"""What stands beside a sweep's table: is it information, are the controls fair, what is lost where?"""
+"""What stands beside a sweep's table: is it information, are the controls fair, what is lost?"""
 
 from collections.abc import Iterator
 
@@ -99,8 +99,8 @@ def _explain_missing(runs: Runs) -> Iterator[str]:
     for test in list_tests(runs.sweep.store.database, runs.ids):
         if test.p is None and test.reason:
             found.setdefault((test.test, test.reason), test.n)
-    for (test, reason), n in found.items():
-        yield f"{test} has no p: {reason} ({n} {'draws' if 'draw' in reason else 'units'})."
+    for (name, reason), n in found.items():
+        yield f"{name} has no p: {reason} ({n} {'draws' if 'draw' in reason else 'units'})."
 
 
 def _explain_unplanned(runs: Runs, groups: list[Group]) -> Iterator[str]:

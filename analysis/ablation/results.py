@@ -10,8 +10,10 @@ import numpy as np
 
 from analysis.ablation.identity import BASELINE, PlannedRun
 from analysis.ablation.inference import differ_by_unit, paired_sem
+from analysis.ablation.judgements import judge_runs
 from analysis.ablation.records import Floats
 from analysis.ablation.runs import Runs
+from store.ablations import save_tests
 from store.queries.ablations import (
     AblationTest,
     RunRow,
@@ -51,12 +53,24 @@ class ResultRow:
     stars_text: str
 
 
+def judge_sweep(runs: Runs) -> None:
+    """Test the runs of a sweep, unless all of them were tested."""
+    store, ids = runs.sweep.store, runs.ids
+    tested = {test.ablation_id for test in list_tests(store.database, ids)}
+    if tested < set(ids) - {runs.baseline.id}:
+        save_tests(store, ids, judge_runs(store.database, ids))
+
+
 @dataclass(frozen=True, eq=False)
 class Group:
-    """The draws of an arm: the run planned first, and the rows of all."""
+    """The draws of an arm: the run planned first, and the rows of all.
+
+    Of a search it is the nearest step alone; `draws` counts draws, or the steps of the search.
+    """
 
     run: PlannedRun
     rows: tuple[RunRow, ...]
+    draws: int
 
     @property
     def increase(self) -> float:
@@ -72,12 +86,19 @@ class Group:
 
 def group_runs(runs: Runs) -> list[Group]:
     """Return the runs of a sweep by arm, intervention and cohort; of a search its nearest step."""
-    found: dict[tuple[object, ...], list[tuple[PlannedRun, RunRow]]] = {}
+    found: dict[tuple[object, ...], list[PlannedRun]] = {}
     for run in runs.sweep.runs:
-        row = runs.searches[run].nearest if run in runs.searches else runs.rows[run]
-        key = (run.arm, run.intervention, run.percent, id(run.chosen))
-        found.setdefault(key, []).append((run, row))
-    return [Group(pairs[0][0], tuple(row for _, row in pairs)) for pairs in found.values()]
+        found.setdefault((run.arm, run.intervention, run.percent, run.chosen), []).append(run)
+    return [_group(runs, members) for members in found.values()]
+
+
+def _group(runs: Runs, members: Sequence[PlannedRun]) -> Group:
+    first = members[0]
+    if first in runs.searches:
+        search = runs.searches[first]
+        return Group(first, (search.nearest,), len(search.rows))
+    rows = tuple(runs.rows[run] for run in members)
+    return Group(first, rows, 0 if first.draw is None else len(rows))
 
 
 def tabulate(runs: Runs) -> list[ResultRow]:
@@ -108,7 +129,7 @@ def _tabulate(
         arm=group.run.arm,
         intervention=group.run.intervention,
         percent=first.percent,
-        draws=len(group.rows) if group.run.draw is not None else 0,
+        draws=group.draws,
         neurons=_mean_count(row.n_neurons for row in group.rows),
         perplexity=float(np.mean([row.perplexity for row in group.rows])),
         increase=None if is_base else group.increase,

@@ -23,7 +23,7 @@ from analysis.ablation.protocol import register_text
 from analysis.ablation.records import Change, Cohort, Ints, Outcome, Protocol
 from analysis.ablation.searches import Take, search_effect
 from analysis.ablation.sweep import Sweep
-from store.ablations import RunFacts, add_cohort, save_run
+from store.ablations import RunFacts, add_cohort, save_run, save_tests
 from store.database import to_json
 from store.jobs import Job, Progress
 from store.queries.ablations import RunRow
@@ -123,6 +123,8 @@ def run_sweep(sweep: Sweep, cost: Cost, job: Job, open_bench: Open) -> Runs:
     check_fills(sweep)
     protocol = register_text(sweep.store, sweep.text)
     plan_id = write_plan(sweep) if sweep.settings.plan else None
+    # Tests of runs that get company are no longer true; after a kill they are seen to be missing.
+    save_tests(sweep.store, [row.id for row in map(sweep.find, sweep.single) if row], [])
     progress = Progress(job, cost.n_evaluations * len(protocol.windows))
     progress.label = f"{sweep.recording.name}: windows"
     work = _Work(sweep, protocol, progress, open_bench, plan_id)
