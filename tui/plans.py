@@ -151,13 +151,12 @@ def show_sweep(context: Context, sweep: "Sweep", cost: "Cost", *, dry_run: bool)
     from analysis.ablation.sweep import PLURALS
 
     stream = sweep.text.stream
-    arms = Counter(run.arm for run in sweep.single)
+    arms = Counter(run.arm for run in sweep.runs)
     lines = [
         f"{sweep.recording.name} on {sweep.text.corpus.name}: {stream.n_windows:,} windows of "
         f"{stream.window_length:,} tokens, tested over {PLURALS[sweep.text.unit]}.",
-        "Runs: " + ", ".join(f"{count} {arm}" for arm, count in arms.items())
-        + (f", {len(sweep.searches)} searches for equal effect" if sweep.searches else "")
-        + ".",
+        f"Runs: {', '.join(f'{count} {arm}' for arm, count in arms.items())}"
+        f"{', effect being a search of up to 12' if sweep.searches else ''}.",
         *stream.notes,
     ]
     if cost.n_evaluations == 0:

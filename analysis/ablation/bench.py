@@ -36,8 +36,4 @@ class ModelBench:
         self, changes: Mapping[int, Change], where: str | None
     ) -> Mapping[int, LayerDose]:
         """Return what each neuron of the layers would add to the dose, from one pass."""
-        evaluator = self.evaluator
-        return measure_layer_doses(
-            evaluator.model, evaluator.sites, changes, evaluator.protocol,
-            evaluator.batch_windows, where,
-        )  # fmt: skip
+        return measure_layer_doses(self.evaluator, changes, where)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from analysis.ablation.effects import Effect, measure_effect
-from analysis.ablation.identity import CHOSEN, DOSE, EFFECT, NORM
+from analysis.ablation.identity import CHOSEN, DOSE, NORM
 from analysis.ablation.results import Group, group_runs
 from analysis.ablation.runs import Runs
 from store.queries.ablations import RunRow, list_runs, list_tests, read_token_kind_losses
@@ -17,7 +17,7 @@ def list_notes(runs: Runs) -> list[str]:
     return [
         *_share_information(runs, groups),
         *_compare_matched(groups),
-        *(search.steps.sentence for search in runs.searches.values()),
+        *_describe_searches(runs),
         *_explain_missing(runs),
         *_explain_unplanned(runs, groups),
     ]
@@ -80,10 +80,16 @@ def _share_information(runs: Runs, groups: list[Group]) -> Iterator[str]:
             )
 
 
+def _describe_searches(runs: Runs) -> Iterator[str]:
+    for run, search in runs.searches.items():
+        assert run.chosen is not None
+        yield f"effect, matched to {name_run(runs.rows[run.chosen])}: {search.steps.sentence}"
+
+
 def _compare_matched(groups: list[Group]) -> Iterator[str]:
     chosen = {group.run: group for group in groups}
     for group in groups:
-        if group.run.arm not in (DOSE, NORM, EFFECT) or group.run.chosen is None:
+        if group.run.arm not in (DOSE, NORM) or group.run.chosen is None:
             continue
         of = chosen[group.run.chosen]
         if group.dose is not None and of.dose:
@@ -100,7 +106,7 @@ def _explain_missing(runs: Runs) -> Iterator[str]:
         if test.p is None and test.reason:
             found.setdefault((test.test, test.reason), test.n)
     for (name, reason), n in found.items():
-        yield f"{name} has no p: {reason} ({n} {'draws' if 'draw' in reason else 'units'})."
+        yield f"{name} has no p: {reason} (n = {n})."
 
 
 def _explain_unplanned(runs: Runs, groups: list[Group]) -> Iterator[str]:

@@ -28,7 +28,7 @@ from analysis.ablation.protocol import EvaluationText, plan_text
 from analysis.ablation.records import Cohort, Ints
 from analysis.ablation.settings import MIRRORS, AblateSettings
 from ingest.devices import WIDTHS, choose_place
-from store.errors import UsageError
+from store.errors import InputError, UsageError
 from store.layout import windows_per_block
 from store.queries.ablations import RunRow, find_run
 from store.queries.recordings import RecordingRow
@@ -208,9 +208,20 @@ def _plan_control(
     elif name == EFFECT:
         yield replace(chosen, arm=EFFECT, percent=None, cohort=None, chosen=chosen)
     else:
+        _check_others(population, chosen)
         for draw in range(max(settings.draws, 1)):
             matched = _match_norms(population, chosen, settings, draw) if name == NORM else None
             yield replace(chosen, arm=name, draw=draw, cohort=matched, chosen=chosen)
+
+
+def _check_others(population: Population, chosen: PlannedRun) -> None:
+    assert chosen.cohort is not None
+    for layer, neurons in chosen.cohort.by_layer.items():
+        if len(neurons) == population.sizes[layer]:
+            raise InputError(
+                f"All neurons of layer {layer} are chosen, so none is left for the controls dose "
+                "and norm; choose fewer, or leave these out."
+            )
 
 
 def choose_bottom(population: Population, chosen: PlannedRun) -> Cohort:
