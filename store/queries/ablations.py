@@ -112,6 +112,16 @@ class AblationPlan:
     unit: str
 
 
+@dataclass(frozen=True)
+class CohortRow:
+    """A cohort: the rule and seed that chose it, and how many neurons each layer has in it."""
+
+    id: int
+    rule: Mapping[str, object]
+    seed: int | None
+    sizes: Mapping[int, int]
+
+
 _RUNS = """
 SELECT a.id, a.recording_id, a.checkpoint_id, a.cohort_id, a.intervention, a.arm, a.draw,
        a.percent, a.where_kind, a.stream_id, a.perplexity, a.nll_sum, a.n_predicted, a.dose,
@@ -202,6 +212,26 @@ def read_plan(database: Database, plan_id: int) -> AblationPlan:
         draws={float(percent): n for percent, n in json.loads(row["draws"]).items()},
         unit=row["unit"],
     )
+
+
+def list_cohorts(database: Database, cohort_ids: Sequence[int]) -> dict[int, CohortRow]:
+    """Return some cohorts by id; the neurons themselves are in `cohort_neurons`."""
+    ids = {"ids": _as_list(cohort_ids)}
+    sizes: dict[int, dict[int, int]] = {}
+    for key, layer, n in database.rows(
+        "SELECT cohort_id, layer, count(*) FROM cohort_neurons WHERE cohort_id IN "
+        "(SELECT value FROM json_each(:ids)) GROUP BY cohort_id, layer",
+        ids,
+    ):
+        sizes.setdefault(key, {})[layer] = n
+    rows = database.rows(
+        "SELECT id, rule, seed FROM cohorts WHERE id IN (SELECT value FROM json_each(:ids)) "
+        "ORDER BY id",
+        ids,
+    )
+    return {
+        key: CohortRow(key, json.loads(rule), seed, sizes.get(key, {})) for key, rule, seed in rows
+    }
 
 
 def _as_list(ids: Sequence[int]) -> str:
