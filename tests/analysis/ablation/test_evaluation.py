@@ -136,7 +136,7 @@ def test_progress_is_told_by_batch() -> None:
 def test_a_loss_that_is_no_number_is_refused() -> None:
     model = single("gpt2")
     with torch.no_grad():
-        model.get_output_embeddings().weight[0] = math.nan  # type: ignore[operator, index, union-attr]
+        dict(model.named_parameters())["transformer.wte.weight"][0] = math.nan
     with pytest.raises(InputError, match="window 0 is no finite number"):
         make_evaluator("gpt2", model).run({})
 

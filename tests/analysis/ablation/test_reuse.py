@@ -7,6 +7,7 @@ import pytest
 
 from analysis.ablation import evaluation
 from analysis.ablation.evaluation import Evaluator
+from analysis.ablation.records import Change
 from analysis.ablation.reuse import HiddenStates, find_layers
 from tests.analysis.ablation.evaluating import BATCH, LENGTH, make_evaluator, silence, single
 from tests.models import SIZES
@@ -36,7 +37,13 @@ def counted(evaluator: Evaluator) -> Iterator[dict[int, int]]:
 def test_later_runs_skip_lower_layers_and_lose_the_same(name: str) -> None:
     model, last = single(name), SIZES[name].n_layers - 1
     evaluator = make_evaluator(name, model)
-    changes = (silence(last), silence(last, neurons=3), {}, silence(0, last), silence(last))
+    changes: tuple[dict[int, Change], ...] = (
+        silence(last),
+        silence(last, neurons=3),
+        {},
+        silence(0, last),
+        silence(last),
+    )
     skipped = (False, True, True, False, True)
     for change, skips in zip(changes, skipped, strict=True):
         with counted(evaluator) as counts:
