@@ -59,4 +59,3 @@ def _name(run: PlannedRun, settings: AblateSettings) -> str:
         return f"{run.intervention} of the neurons of the query{kind}"
     which = f"the {settings.side} {run.percent:g} % of each layer by {settings.metric}"
     return f"{run.intervention} of {which}{kind}"
-

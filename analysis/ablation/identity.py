@@ -73,4 +73,3 @@ def describe_run(run: PlannedRun, conditions: Conditions) -> dict[str, object]:
         assert run.reference.cohort is not None
         found["matched_to"] = run.reference.cohort.hash
     return found
-

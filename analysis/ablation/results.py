@@ -151,18 +151,14 @@ def _mean_count(counts: Iterable[int | None]) -> int | None:
     return round(float(np.mean(known))) if known else None
 
 
-def _sem_over_units(
-    runs: Runs, group: Group, losses: Mapping[int, WindowLosses]
-) -> float | None:
+def _sem_over_units(runs: Runs, group: Group, losses: Mapping[int, WindowLosses]) -> float | None:
     base = losses[runs.baseline.id]
     nll: Floats = np.mean([losses[row.id].nll for row in group.rows], axis=0)
     counts = np.full(len(nll), base.n_predicted)
     return paired_sem(differ_by_unit(nll, base.nll, counts, runs.sweep.text.units))
 
 
-def _find(
-    tests: Sequence[AblationTest], name: str, reference: int | None
-) -> AblationTest | None:
+def _find(tests: Sequence[AblationTest], name: str, reference: int | None) -> AblationTest | None:
     """Return the test of this name against a run, or against a group."""
     found = (test for test in tests if (test.test, test.reference_id) == (name, reference))
     return next(found, None)

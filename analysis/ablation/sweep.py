@@ -29,7 +29,6 @@ from analysis.ablation.records import Cohort, Ints
 from analysis.ablation.settings import MIRRORS, AblateSettings
 from ingest.devices import WIDTHS, choose_place
 from store.errors import InputError, UsageError
-from store.layout import windows_per_block
 from store.queries.ablations import RunRow, find_run
 from store.queries.recordings import RecordingRow
 from store.store import Store
@@ -115,10 +114,19 @@ def plan_sweep(
     population = find_population(store, recording, settings)
     cohorts = choose_cohorts(population, settings)
     checkpoint = find_checkpoint(store.database, recording, report)
+    _require_activation(checkpoint)
     text = plan_text(store.database, recording, checkpoint, corpus, settings)
     runs = plan_runs(population, cohorts, settings)
     conditions = _set_conditions(recording, settings, checkpoint, text)
     return Sweep(population, settings, checkpoint, text, conditions, runs)
+
+
+def _require_activation(checkpoint: FoundCheckpoint) -> None:
+    if checkpoint.family.activation_path is None:
+        raise InputError(
+            f"{checkpoint.recording} is of {checkpoint.source.projection}, and ablate knows no "
+            "activation module of it; record a model of a known family, without --module."
+        )
 
 
 def _set_conditions(
@@ -133,7 +141,7 @@ def _set_conditions(
         stream_hash=text.stream.hash,
         model_dtype=dtype,
         device=choose_place(settings.device, source.n_parameters * WIDTHS[dtype]),
-        batch_windows=windows_per_block(text.stream.window_length),
+        batch_windows=text.batch_windows,
         where=settings.where,
         seed=settings.seed,
     )
@@ -182,17 +190,13 @@ def check_controls(settings: AblateSettings) -> None:
 def _plan_fraction(
     population: Population, percent: float | None, cohort: Cohort, settings: AblateSettings
 ) -> Iterator[PlannedRun]:
-    chosen = [
-        PlannedRun(CHOSEN, name, percent, cohort=cohort) for name in settings.interventions
-    ]
+    chosen = [PlannedRun(CHOSEN, name, percent, cohort=cohort) for name in settings.interventions]
     yield from chosen
     if percent is None or percent in settings.control_percents:
         for name in dict.fromkeys(settings.controls):
             yield from _plan_control(population, name, chosen[0], settings)
     for draw in range(count_draws(settings, percent)):
-        drawn = draw_random(
-            cohort, population.sizes, settings.seed, draw, settings.exclude_top
-        )
+        drawn = draw_random(cohort, population.sizes, settings.seed, draw, settings.exclude_top)
         for run in chosen:
             yield replace(run, arm=RANDOM, draw=draw, cohort=drawn, chosen=run)
 

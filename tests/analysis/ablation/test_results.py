@@ -66,9 +66,7 @@ def test_draws_are_one_line(analysed: Path, documents: Path) -> None:
     assert line.increase == pytest.approx(mean)
     spread = sum((value - mean) ** 2 for value in increases) / 2
     assert line.sem_draws == pytest.approx(math.sqrt(spread / 3))
-    by_window = [
-        (sum(nll[at] for nll in draws) / 3 - base[at]) / 10 for at in range(N_WINDOWS)
-    ]
+    by_window = [(sum(nll[at] for nll in draws) / 3 - base[at]) / 10 for at in range(N_WINDOWS)]
     variance = sum((value - sum(by_window) / N_WINDOWS) ** 2 for value in by_window) / 11
     assert line.sem == pytest.approx(math.sqrt(variance / N_WINDOWS))
 
@@ -94,7 +92,9 @@ def test_runs_from_before_a_plan_have_none(analysed: Path, documents: Path) -> N
     _sweep(analysed, documents)
     late = _sweep(analysed, documents, plan=True, draws=4)
     assert _line(tabulate(late), "chosen").stars_text == ""
-    assert any("2 of 2 runs of chosen neurons were made before the plan" in s for s in list_notes(late))
+    assert any(
+        "2 of 2 runs of chosen neurons were made before the plan" in s for s in list_notes(late)
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,9 @@ def test_notes_stand_beside_the_table(analysed: Path, documents: Path) -> None:
     # The bench does the same to the same neurons, whatever the intervention.
     assert notes[0].startswith("information_share of clamp-negative at 20 %: 1 (negative-mean +")
     assert any(note.startswith("dose: dose 0.25 where clamp-negative at 20 %") for note in notes)
-    assert any(note.startswith("effect, matched to clamp-negative at 20 %: The b") for note in notes)
+    assert any(
+        note.startswith("effect, matched to clamp-negative at 20 %: The b") for note in notes
+    )
     ((heading, effect),) = list_effects(found)
     assert heading == "Loss by kind of token: clamp-negative at 20 %"
     increase = found.rows[_chosen(found)].increase

@@ -1,6 +1,7 @@
 """Making runs: each once, written whole, resumed after a stop; with a bench that is no model."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from analysis.ablation.costs import estimate_cost
-from analysis.ablation.records import Protocol
+from analysis.ablation.records import Change, Protocol
+from analysis.ablation.results import judge_sweep
 from analysis.ablation.runs import read_runs
 from analysis.ablation.settings import CONTROLS
 from analysis.ablation.sweep import Sweep
@@ -18,7 +20,7 @@ from store.jobs import Job
 from store.store import open_store
 from tests.analysis.ablation.sweeping import N_WINDOWS, FakeBench, plan, run
 from tests.models import analyse, ingest
-from tests.oracles.stored import read_rows
+from tests.oracles.stored import Cell, read_rows
 
 WHOLE: dict[str, object] = {
     "percent": ("5", "20"), "draws": 2, "controls": CONTROLS, "controls_at": ("20",), "plan": True,
@@ -71,7 +73,7 @@ def test_a_stop_loses_the_open_run_only(analysed: Path, text: Path, stop_at: int
 
 
 def test_the_plan_is_there_before_the_model(analysed: Path, text: Path) -> None:
-    seen: list[tuple[list[dict[str, object]], list[object]]] = []
+    seen: list[tuple[list[dict[str, Cell]], list[object]]] = []
 
     def look(_sweep: Sweep, _protocol: Protocol, _job: Job) -> FakeBench:
         seen.append((read_rows(analysed, "SELECT * FROM ablation_plans"), _ids(analysed)))
@@ -98,38 +100,39 @@ def test_rows_hold_what_was_run(analysed: Path, text: Path) -> None:
     done = run(plan(analysed, text, **WHOLE, seed=3, where="word"), bench)
     rows = read_rows(analysed, "SELECT * FROM ablations ORDER BY id")
     for row, changes in zip(rows, bench.evaluations, strict=True):
-        neurons = read_rows(
-            analysed,
-            f"SELECT layer, neuron FROM cohort_neurons WHERE cohort_id = {row['cohort_id'] or 0} "
-            "ORDER BY layer, neuron",
-        )
-        changed = [
-            (layer, int(neuron))
-            for layer, change in sorted(changes.items())
-            for neuron in change.neurons
-        ]
-        assert [(n["layer"], n["neuron"]) for n in neurons] == changed
-        assert {change.intervention for change in changes.values()} <= {row["intervention"]}
-        assert {change.seed for change in changes.values()} <= {3}
-        filled = row["intervention"] in ("mean", "negative-mean")
-        assert all((change.fills is not None) == filled for change in changes.values())
-        windows = read_rows(
-            analysed, f"SELECT * FROM ablation_windows WHERE ablation_id = {row['id']}"
-        )
-        assert len(windows) == N_WINDOWS
-        total = sum(float(str(window["nll_sum"])) for window in windows)
-        assert np.isclose(float(str(row["nll_sum"])), total)
-        assert np.isclose(float(str(row["perplexity"])), np.exp(total / (10 * N_WINDOWS)))
+        _check_changes(analysed, row, changes)
+        _check_losses(analysed, row)
         base = row["arm"] == "baseline"
         assert row["baseline_id"] == (None if base else done.baseline.id)
         assert row["where_kind"] == (None if base else "word")
         settings = json.loads(str(row["settings"]))
-        assert settings["unit"] == "stretch"
-        assert settings["window_length"] == 32
+        assert (settings["unit"], settings["window_length"]) == ("stretch", 32)
     matched = [row for row in rows if row["reference_id"] is not None]
     assert {row["arm"] for row in matched} == {"dose", "norm", "effect"}
     chosen = next(r.id for p, r in done.rows.items() if (p.arm, p.percent) == ("chosen", 20.0))
     assert {row["reference_id"] for row in matched} == {chosen}
+
+
+def _check_changes(store: Path, row: dict[str, Cell], changes: Mapping[int, Change]) -> None:
+    cohorts = read_rows(
+        store, "SELECT cohort_id, layer, neuron FROM cohort_neurons ORDER BY layer, neuron"
+    )
+    kept = [(n["layer"], n["neuron"]) for n in cohorts if n["cohort_id"] == row["cohort_id"]]
+    assert kept == [
+        (layer, int(neuron)) for layer in sorted(changes) for neuron in changes[layer].neurons
+    ]
+    filled = row["intervention"] in ("mean", "negative-mean")
+    for change in changes.values():
+        assert (change.intervention, change.seed) == (row["intervention"], 3)
+        assert (change.fills is not None) == filled
+
+
+def _check_losses(store: Path, row: dict[str, Cell]) -> None:
+    windows = read_rows(store, "SELECT ablation_id AS id, nll_sum FROM ablation_windows")
+    nll = [float(str(window["nll_sum"])) for window in windows if window["id"] == row["id"]]
+    assert len(nll) == N_WINDOWS
+    assert np.isclose(float(str(row["nll_sum"])), sum(nll))
+    assert np.isclose(float(str(row["perplexity"])), np.exp(sum(nll) / (10 * N_WINDOWS)))
 
 
 def test_a_search_is_written_step_by_step(analysed: Path, text: Path) -> None:
@@ -146,8 +149,6 @@ def test_a_search_is_written_step_by_step(analysed: Path, text: Path) -> None:
 
 
 def test_tests_that_new_runs_outdate_are_dropped_first(analysed: Path, text: Path) -> None:
-    from analysis.ablation.results import judge_sweep
-
     judge_sweep(run(plan(analysed, text, draws=2), FakeBench()))
     assert read_rows(analysed, "SELECT 1 AS x FROM ablation_tests WHERE test = 'rank'")
     with pytest.raises(KeyboardInterrupt):

@@ -119,7 +119,11 @@ def test_a_query_chooses(analysed: Path, text: Path) -> None:
     ],
 )  # fmt: skip
 def test_choices_that_have_no_meaning(
-    analysed_once: Path, text: Path, choices: dict[str, object], kind: type[Exception], sentence: str
+    analysed_once: Path,
+    text: Path,
+    choices: dict[str, object],
+    kind: type[Exception],
+    sentence: str,
 ) -> None:
     with pytest.raises(kind, match=sentence):
         plan(analysed_once, text, **choices)
