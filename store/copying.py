@@ -43,7 +43,7 @@ from store.readonly import connect_readonly
 from store.records import BlockFacts
 from store.shards import decode, digests, encode
 from store.store import Store, check_creatable, check_writable, has_store, open_store
-from store.transfer import RowCopier, roles
+from store.transfer import RowCopier, path_to_recording, roles
 from store.writer import add_array
 
 WEIGHTS = ("projection", "projection_bias")
@@ -212,10 +212,11 @@ def _row_bytes(source: Store, key: int) -> int:
     """Return about what the rows of a recording and of its text take in the database."""
     row = read_recording(source.database, key)
     cells = row.n_tokens * len(t.tokens.c)
-    for name, role in roles().items():
-        columns = t.references(t.metadata.tables[name], t.recordings)
-        if role == "owned" and columns:
-            cells += count_cells(source.database, name, columns[0].name, key)
+    known = roles()
+    for name, role in known.items():
+        if role in ("owned", "finding"):
+            path = path_to_recording(t.metadata.tables[name], known)
+            cells += count_cells(source.database, name, path, key)
     return CELL_BYTES * cells
 
 

@@ -243,6 +243,7 @@ def _delete_unused_checkpoints(connection: Connection) -> None:
     for _ in range(2):
         unused = select(c.id).where(
             ~exists().where(t.recordings.c.checkpoint_id == c.id),
+            ~exists().where(t.ablations.c.checkpoint_id == c.id),
             ~exists().where(other.c.same_as == c.id),
             ~exists().where(t.recordings.c.checkpoint_id == c.same_as),
         )

@@ -4,6 +4,7 @@ No table is named here for being copied, so a new one is copied by what it refer
 
     root     recordings
     owned    has a reference, never NULL, to a recording or to an owned row: goes with it
+    finding  owned, numbered, but nothing names its rows or refers to them: replaced with its owner
     shared   numbered and referred to: found in the target, or added
     part     its key begins with a reference to a shared row: added with that row
     between  its key refers twice to one table: copied where both ends were copied
@@ -47,8 +48,22 @@ MAY_DIFFER = {
     "tokenizers": {"name"},
     "corpora": {"source"},
     "recordings": {"name", "settings", "created_at"},
+    "ablations": {
+        "cohort_id",
+        "perplexity",
+        "nll_sum",
+        "dose",
+        "reference_id",
+        "plan_id",
+        "job_id",
+        "settings",
+        "created_at",
+    },
 }
-"""Columns that two stores may write differently about the same thing."""
+"""Columns that two stores may write differently about the same thing.
+
+The same run on two machines differs in the low bits of its loss.
+"""
 
 
 def roles(metadata: MetaData = t.metadata) -> dict[str, str]:
@@ -67,14 +82,42 @@ def _role(table: Table, known: Mapping[str, str]) -> str:
         return "between"
     needed = {known.get(_referred(c).name) for c in _references(table) if not c.nullable}
     if needed & {"root", "owned"}:
-        return "owned"
+        return "finding" if _is_nameless(table) else "owned"
     if "id" in table.c:
         return "shared"
     return "part" if keys else ""
 
 
+def _is_nameless(table: Table) -> bool:
+    unique = any(isinstance(c, UniqueConstraint) for c in table.constraints)
+    return "id" in table.c and not unique and not _is_referred(table)
+
+
+def _is_referred(table: Table) -> bool:
+    return any(t.references(other, table) for other in table.metadata.tables.values())
+
+
 def _references(table: Table) -> list[Column[int]]:
     return [column for column in table.columns if column.foreign_keys]
+
+
+def _owner(table: Table, known: Mapping[str, str]) -> Column[int]:
+    """Return the column of an owned row that says what it belongs to."""
+    return next(
+        column
+        for column in _references(table)
+        if not column.nullable and known[_referred(column).name] in ("root", "owned")
+    )
+
+
+def path_to_recording(table: Table, known: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the steps from an owned table to recordings: a column and what it refers to."""
+    path = []
+    while table is not t.recordings:
+        column = _owner(table, known)
+        table = _referred(column)
+        path.append((column.name, table.name))
+    return path
 
 
 def _referred(column: Column[int]) -> Table:
@@ -155,6 +198,7 @@ class RowCopier:
                 for column in t.references(table, t.recordings):
                     for child in self._ids(table, column, key):
                         self.carry(table, child)
+        self._replace_findings(t.recordings, key)
 
     def copy_between(self) -> None:
         """Copy the rows between two things that were both copied."""
@@ -168,6 +212,9 @@ class RowCopier:
         if known is not None:
             return known
         values = self._remap(table, self._row(table, key))
+        known = self.keys.get((table.name, key))  # carried with what this one refers to
+        if known is not None:
+            return known
         found = self._find(table, values)
         if found is None:
             new = self._add(table, values)
@@ -204,7 +251,7 @@ class RowCopier:
         values = {name: value for name, value in row.items() if name != "id"}
         for column in _references(table):
             value, referred = values[column.name], _referred(column)
-            if referred is table:
+            if table is t.checkpoints and referred is table:
                 values[column.name] = None  # `_settle` finds it anew
             elif isinstance(value, int):
                 other = referred is t.recordings
@@ -264,10 +311,22 @@ class RowCopier:
                 for column in t.references(child, table):
                     for other in self._ids(child, column, key):
                         self.carry(child, other)
+        self._replace_findings(table, key)
+
+    def _replace_findings(self, table: Table, key: int) -> None:
+        """Bring what was found about a row, if anything was, in place of what the target has."""
+        for child in t.metadata.sorted_tables:
+            if self._roles[child.name] != "finding":
+                continue
+            owner = _owner(child, self._roles)
+            if _referred(owner) is table and self._ids(child, owner, key):
+                self._replace(child, {owner.name: key})
 
     def _replace(self, table: Table, where: Mapping[str, int]) -> None:
         mapped = {
-            name: self.keys["recordings", value] if table.c[name].foreign_keys else value
+            name: self.keys[_referred(table.c[name]).name, value]
+            if table.c[name].foreign_keys
+            else value
             for name, value in where.items()
         }
         self.target.execute(delete(table).where(*(table.c[n] == v for n, v in mapped.items())))

@@ -14,8 +14,9 @@ JOIN corpora k ON k.id = s.corpus_id"""
 _RANDOM = """LEFT JOIN layer_summaries {y} ON {y}.recording_id = n.recording_id
   AND {y}.layer = n.layer AND {y}.population = 'random' AND {y}.metric = '{metric}'"""
 _TEST = """(SELECT max(q.{column}) FROM ablation_tests q WHERE q.ablation_id = a.id
-         AND q.test = '{test}' AND (q.reference_id = a.baseline_id
-         OR q.reference_group = 'random'))"""
+         AND q.test = '{test}' AND {against})"""
+_RANK = {"test": "rank", "against": "q.reference_group = 'random'"}
+_TEXT = {"test": "sign_flip", "against": "q.reference_id = a.baseline_id"}
 
 VIEWS: dict[str, str] = {
     "neuron_metrics": f"""
@@ -70,10 +71,10 @@ SELECT {_NAMES}, a.id AS ablation_id, e.name AS text, a.intervention, a.arm, a.d
            AND o.intervention = 'negative-mean'
            AND coalesce(o.where_kind, '') = coalesce(a.where_kind, '')
          ORDER BY o.id LIMIT 1) END AS information_share,
-       {_TEST.format(column="p", test="rank")} AS p_rank,
-       {_TEST.format(column="p_holm", test="rank")} AS p_rank_holm,
-       {_TEST.format(column="p", test="sign_flip")} AS p_text,
-       {_TEST.format(column="p_holm", test="sign_flip")} AS p_text_holm,
+       {_TEST.format(column="p", **_RANK)} AS p_rank,
+       {_TEST.format(column="p_holm", **_RANK)} AS p_rank_holm,
+       {_TEST.format(column="p", **_TEXT)} AS p_text,
+       {_TEST.format(column="p_holm", **_TEXT)} AS p_text_holm,
        a.plan_id IS NOT NULL AS planned
 FROM ablations a JOIN recordings r ON r.id = a.recording_id
 {_JOINS}

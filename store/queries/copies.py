@@ -1,6 +1,7 @@
 """What of a recording is here, what is in another store, and which recordings are the same?"""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,11 +101,20 @@ def list_blocks(database: Database, recording_id: int) -> list[BlockFacts]:
     )
 
 
-def count_cells(database: Database, table: str, column: str, recording_id: int) -> int:
-    """Return the cells (rows x columns) that a table holds of a recording."""
-    # Both names come from the tables of the code.
+def count_cells(
+    database: Database, table: str, path: Sequence[tuple[str, str]], recording_id: int
+) -> int:
+    """Return the cells (rows x columns) that a table holds of a recording.
+
+    `path` leads from it to the recordings: each step a column and the table that it refers to.
+    """
+    # All names come from the tables of the code.
+    *links, (last, _) = path
+    condition = f"{last} = :id"
+    for column, referred in reversed(links):
+        condition = f"{column} IN (SELECT id FROM {referred} WHERE {condition})"
     rows = database.rows(
-        f"SELECT (SELECT count(*) FROM {table} WHERE {column} = :id) * "
+        f"SELECT (SELECT count(*) FROM {table} WHERE {condition}) * "
         f"(SELECT count(*) FROM pragma_table_info('{table}'))",
         {"id": recording_id},
     )

@@ -402,17 +402,17 @@ def later(store: Store) -> Iterator[list[Table]]:
     added = [
         Table("marks", metadata, key("recordings"), Column("mark", Integer, primary_key=True),
               Column("value", Float)),
-        Table("cohorts", metadata, Column("id", Integer, primary_key=True),
+        Table("groupings", metadata, Column("id", Integer, primary_key=True),
               Column("recording_id", Integer, ForeignKey("recordings.id"), nullable=False),
               Column("rule", Text)),
-        Table("cohort_neurons", metadata, key("cohorts"),
+        Table("group_members", metadata, key("groupings"),
               Column("layer", Integer, primary_key=True),
               Column("neuron", Integer, primary_key=True)),
-        Table("ablations", metadata, Column("id", Integer, primary_key=True),
-              Column("cohort_id", Integer, ForeignKey("cohorts.id"), nullable=False),
+        Table("trials", metadata, Column("id", Integer, primary_key=True),
+              Column("grouping_id", Integer, ForeignKey("groupings.id"), nullable=False),
               Column("arm", Text)),
-        Table("ablation_windows", metadata, key("ablations"),
-              Column("window_index", Integer, primary_key=True), Column("nll_sum", Float)),
+        Table("trial_rounds", metadata, key("trials"),
+              Column("round", Integer, primary_key=True), Column("nll_sum", Float)),
     ]  # fmt: skip
     with store.database.write() as connection:
         metadata.create_all(connection, tables=added)
@@ -425,14 +425,14 @@ def test_tables_of_later_versions_are_copied(
     later: list[Table], store: Store, tmp_path: Path
 ) -> None:
     made = make_whole(store, SMALL_PLAN)
-    assert {row[0] for row in ask(store, "SELECT count(*) FROM cohorts")} == {6}
+    assert {row[0] for row in ask(store, "SELECT count(*) FROM groupings")} == {6}
     change(
         store,
-        "DELETE FROM cohorts WHERE id > 2",
-        "UPDATE cohorts SET id = id + 40",
-        "INSERT INTO cohort_neurons VALUES (41, 0, 7), (41, 1, 8), (42, 0, 9)",
-        "INSERT INTO ablations VALUES (5, 41, 'top'), (6, 42, 'random')",
-        "INSERT INTO ablation_windows VALUES (5, 0, 1.5), (5, 1, 2.5), (6, 0, 3.5)",
+        "DELETE FROM groupings WHERE id > 2",
+        "UPDATE groupings SET id = id + 40",
+        "INSERT INTO group_members VALUES (41, 0, 7), (41, 1, 8), (42, 0, 9)",
+        "INSERT INTO trials VALUES (5, 41, 'top'), (6, 42, 'random')",
+        "INSERT INTO trial_rounds VALUES (5, 0, 1.5), (5, 1, 2.5), (6, 0, 3.5)",
     )
     target = open_or_create_store(tmp_path / "copy")
     with target.database.write() as connection:
