@@ -108,8 +108,8 @@ def intervene(
 ) -> Iterator[Intervening]:
     """Change the chosen neurons of the layers in every forward pass of the block (METHODS 8).
 
-    Call `begin` before each pass. With `meter`, the dose is measured, too. Raises SelfCheckError
-    where a pass does not bring each touched layer once.
+    Call `begin` before each pass; after a pass that failed, start anew. With `meter`, the dose is
+    measured, too. Raises SelfCheckError where a pass does not bring each touched layer once.
     """
     touched = {layer: change for layer, change in changes.items() if len(change.neurons)}
     state = Intervening(next((sites[layer].device for layer in touched), None))
