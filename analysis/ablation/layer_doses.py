@@ -90,8 +90,10 @@ class _Moments:
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        weight = cast("torch.Tensor", site.output.weight).detach()
+        self.out = weight if site.turned else weight.T
         self.plain = self.moved = self.up = torch.empty(0)
-        self.sums: torch.Tensor | None = None
+        self.sums = torch.zeros(2, len(self.out), dtype=torch.float64, device=site.device)
 
     def set_before(self, hooks: ExitStack) -> None:
         """Set the hook that must come before the intervention's."""
@@ -106,11 +108,9 @@ class _Moments:
 
     def finish(self, n_positions: int) -> LayerDose:
         """Return mean and variance over the positions of all passes."""
-        assert self.sums is not None
         mean, square = (self.sums / n_positions).cpu().numpy()
-        weight = cast("torch.Tensor", self.site.output.weight).detach()
-        out = (weight if self.site.turned else weight.T).float().cpu().numpy()
-        return LayerDose(mean, np.maximum(square - mean * mean, 0.0), out)
+        variance = np.maximum(square - mean * mean, 0.0)
+        return LayerDose(mean, variance, self.out.float().cpu().numpy())
 
     def _keep(self, _module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
         self.plain = output.clone()  # the intervention writes into its output
@@ -124,9 +124,8 @@ class _Moments:
 
     def _add(self, _module: nn.Module, _inputs: object, _output: torch.Tensor) -> None:
         moved = self.moved if self.site.up is None else self.moved * self.up
-        sums = [values.sum(0, dtype=torch.float64) for values in (moved, moved.float().square())]
-        found = torch.stack(sums)
-        self.sums = found if self.sums is None else self.sums + found
+        self.sums[0] += moved.sum(0, dtype=torch.float64)
+        self.sums[1] += moved.float().square().sum(0, dtype=torch.float64)
 
 
 def _flatten(values: torch.Tensor) -> torch.Tensor:
