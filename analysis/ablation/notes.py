@@ -3,10 +3,17 @@
 from collections.abc import Iterator
 
 from analysis.ablation.effects import Effect, measure_effect
-from analysis.ablation.identity import CHOSEN, DOSE, NORM
-from analysis.ablation.results import Group, group_runs
+from analysis.ablation.identity import BASELINE, CHOSEN, DOSE, NORM
+from analysis.ablation.results import Group, group_runs, show_stars
 from analysis.ablation.runs import Runs
-from store.queries.ablations import RunRow, list_runs, list_tests, read_token_kind_losses
+from analysis.ablation.sweep import PLURALS
+from store.queries.ablations import (
+    AblationTest,
+    RunRow,
+    list_runs,
+    list_tests,
+    read_token_kind_losses,
+)
 
 CLAMP, SHIFT = "clamp-negative", "negative-mean"
 
@@ -18,6 +25,7 @@ def list_notes(runs: Runs) -> list[str]:
         *_share_information(runs, groups),
         *_compare_matched(groups),
         *_describe_searches(runs),
+        *_test_controls(runs, groups),
         *_explain_missing(runs),
         *_explain_unplanned(runs, groups),
     ]
@@ -98,6 +106,31 @@ def _compare_matched(groups: list[Group]) -> Iterator[str]:
                 f"{of.dose:.3g} ({group.dose / of.dose - 1:+.1%}); increase {group.increase:+.4g} "
                 f"nats against {of.increase:+.4g}."
             )
+
+
+def _test_controls(runs: Runs, groups: list[Group]) -> Iterator[str]:
+    """Say how the chosen differ from each of their controls over text, the weakest draw first."""
+    arms = {row.id: group.run.arm for group in groups for row in group.rows}
+    for group in groups:
+        row, weakest = group.rows[0], dict[str, AblationTest]()
+        if group.run.arm != CHOSEN:
+            continue
+        for test in list_tests(runs.sweep.store.database, [row.id]):
+            arm = arms.get(test.reference_id or 0, BASELINE)
+            if test.p is not None and arm != BASELINE and _is_weaker(test, weakest.get(arm)):
+                weakest[arm] = test
+        for arm, test in weakest.items():
+            which = ", of the draw that differs least" if arm in (DOSE, NORM) else ""
+            adjusted = "" if test.p_holm is None else f", {test.p_holm:.3g} after Holm"
+            yield (
+                f"{name_run(row)} against {arm}: {test.statistic:+.4g} nats over "
+                f"{PLURALS[test.unit]}, p = {test.p:.3g} (smallest possible {test.p_floor:.3g})"
+                f"{adjusted}{show_stars(test)}{which}."
+            )
+
+
+def _is_weaker(test: AblationTest, other: AblationTest | None) -> bool:
+    return other is None or abs(test.statistic or 0.0) < abs(other.statistic or 0.0)
 
 
 def _explain_missing(runs: Runs) -> Iterator[str]:

@@ -61,5 +61,10 @@ def _show(found: "list[ResultRow]", form: str) -> None:
     from tui.output import write_result
 
     names = tuple(entry.name for entry in fields(ResultRow))
-    result = QueryResult(names, [astuple(row) for row in found], truncated=False)
+    rows = [astuple(row) for row in found]
+    if form == "table":  # more digits push columns off a terminal
+        rows = [
+            tuple(float(f"{v:.4g}") if isinstance(v, float) else v for v in row) for row in rows
+        ]
+    result = QueryResult(names, rows, truncated=False)
     write_result(result, form, sys.stdout)

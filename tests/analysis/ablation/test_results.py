@@ -126,6 +126,10 @@ def test_notes_stand_beside_the_table(analysed: Path, documents: Path) -> None:
     assert any(
         note.startswith("effect, matched to clamp-negative at 20 %: The b") for note in notes
     )
+    # The chosen and the bottom are equally many, and differ by their numbers alone.
+    (bottom,) = (note for note in notes if " against bottom: " in note)
+    assert bottom.startswith("clamp-negative at 20 % against bottom: ")
+    assert "nats over windows, p = 0.000488 (smallest possible 0.000488)." in bottom
     ((heading, effect),) = list_effects(found)
     assert heading == "Loss by kind of token: clamp-negative at 20 %"
     increase = found.rows[_chosen(found)].increase

@@ -97,6 +97,23 @@ def test_a_query_chooses(analysed: Path, text: Path) -> None:
     assert {row.percent for row in done.rows.values()} == {None}
 
 
+def test_a_query_chooses_what_a_percentage_does(analysed_once: Path, text: Path) -> None:
+    places = "row_number() OVER (PARTITION BY layer ORDER BY wd DESC) AS place"
+    ranked = f"SELECT layer, neuron, {places} FROM neurons"
+    by_sql = plan(
+        analysed_once, text, neurons_sql=f"SELECT layer, neuron FROM ({ranked}) WHERE place <= 2"
+    )
+    by_percent = plan(analysed_once, text, percent=("5",))
+    first, second = (sweep.runs[1].cohort for sweep in (by_sql, by_percent))
+    assert first is not None
+    assert second is not None
+    assert first.hash == second.hash
+    assert len(first.neurons) == 2 * 2
+    # Draws have the sizes of the chosen, so they are the same neurons, too.
+    draws = [[r.cohort for r in s.runs if r.arm == "random"] for s in (by_sql, by_percent)]
+    assert [c and c.hash for c in draws[0]] == [c and c.hash for c in draws[1]]
+
+
 @pytest.mark.parametrize(
     ("choices", "kind", "sentence"),
     [
