@@ -39,7 +39,7 @@ def estimate(plan: IngestPlan, folder: Path) -> Estimate:
     take longer, and the hub's download.
     """
     operations = sum(2 * _weights(c) * c.n_tokens for c in plan.todo)
-    seconds = operations / _measure_rate() + plan.n_bytes / _DISK_RATE
+    seconds = operations / measure_rate() + plan.n_bytes / _DISK_RATE
     for part in plan.todo:
         n_files = sum(2 * len(blocks) + 4 for blocks in part.missing.values())
         seconds += _START_SECONDS + n_files * _FILE_SECONDS
@@ -60,14 +60,18 @@ def _weights(plan: CheckpointPlan) -> int:
     return count_parameters([t for t in plan.tensors if not _LOOKED_UP.search(t.name)])
 
 
-def _measure_rate() -> float:
-    """Return operations a second of a small projection in float32, the best of some."""
+def measure_rate(device: str = "cpu", dtype: str = "float32") -> float:
+    """Return operations a second of a small projection, the best of some."""
     import torch
 
-    inputs, weight = torch.ones(4 * _PROBE, _PROBE), torch.ones(_PROBE, _PROBE)
+    kind = getattr(torch, dtype)
+    inputs = torch.ones(4 * _PROBE, _PROBE, dtype=kind, device=device)
+    weight = torch.ones(_PROBE, _PROBE, dtype=kind, device=device)
     times = []
     for _ in range(_PROBES):
         start = time.perf_counter()
         torch.nn.functional.linear(inputs, weight)
+        if device != "cpu":
+            torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return 2 * inputs.numel() * _PROBE / min(times)

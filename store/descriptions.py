@@ -148,7 +148,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
     "jobs": {
         "": "Runs of costly commands.",
         "id": "key",
-        "kind": "ingest, analyze or copy",
+        "kind": "ingest, analyze, pairs, ablate or copy",
         "recording_id": "recordings.id, for jobs of one recording",
         "settings": "JSON: the settings of the run",
         "command": "the command line that does the same",

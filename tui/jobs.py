@@ -5,7 +5,7 @@ The commands of the same names and the demo share these.
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from ingest.plan import plan_ingest
 from ingest.settings import IngestSettings
 from store.errors import InputError
 from store.files import free_bytes
-from store.jobs import run_job
+from store.jobs import Report, run_job
 from store.queries.copies import find_bare_copy
 from store.queries.pairs import FoundPair, list_all_pairs
 from store.queries.recordings import find_recording, list_recordings
@@ -23,11 +23,23 @@ from store.settings import as_json
 from store.store import check_creatable, has_store, open_or_create_store
 from tui.context import Context
 from tui.options import option_name
-from tui.plans import show_analysis, show_ingest, show_lines, show_pairs
+from tui.plans import (
+    show_analysis,
+    show_effect,
+    show_ingest,
+    show_lines,
+    show_pairs,
+    show_sweep,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from analysis.ablation.costs import Cost
+    from analysis.ablation.results import ResultRow
+    from analysis.ablation.runs import Runs
+    from analysis.ablation.settings import AblateSettings
+    from analysis.ablation.sweep import Sweep
     from analysis.scores_only import ScoresPlan
     from ingest.plan import IngestPlan
     from store.store import Store
@@ -156,6 +168,69 @@ def find_pairs(
         run_pairs(plan, job)
     numbers = [neuron for neuron, _ in plan.neurons]
     return list_all_pairs(store.database, row.name, plan.layer.row.layer, numbers)
+
+
+def ablate(
+    context: Context,
+    name: str,
+    corpus: str,
+    settings: "AblateSettings",
+    *,
+    dry_run: bool = False,
+) -> "list[ResultRow] | None":
+    """Make the runs of a sweep that are missing, test them, and return the table.
+
+    Returns None for a dry run.
+    """
+    from analysis.ablation.costs import estimate_cost
+    from analysis.ablation.sweep import plan_sweep
+
+    store = context.open() if dry_run else context.open_for_writing()
+    row = find_recording(store.database, name)
+    with context.progress() as progress:
+        sweep = plan_sweep(store, row, corpus, settings, _hashing(row.name, progress))
+    cost = estimate_cost(sweep)
+    show_sweep(context, sweep, cost, dry_run=dry_run)
+    if dry_run:
+        return None
+    from analysis.ablation.notes import list_effects, list_notes
+    from analysis.ablation.results import tabulate
+
+    runs = _run_sweep(context, store, sweep, cost, corpus)
+    for line in list_notes(runs):
+        context.say(line)
+    for heading, effect in list_effects(runs):
+        show_effect(context, heading, effect)
+    return tabulate(runs)
+
+
+def _run_sweep(
+    context: Context, store: "Store", sweep: "Sweep", cost: "Cost", corpus: str
+) -> "Runs":
+    from analysis.ablation.bench import ModelBench
+    from analysis.ablation.results import judge_sweep
+    from analysis.ablation.runs import read_runs, run_sweep
+
+    if cost.n_evaluations == 0:
+        found = read_runs(sweep)
+        judge_sweep(found)
+        return found
+    name, settings = sweep.recording.name, sweep.settings
+    asked = {"recording": name, "corpus": corpus, **as_json(settings)}
+    command = command_line(context, ("ablate", name, _place(corpus)), settings)
+    context.resumable = True
+    with (
+        context.progress() as progress,
+        run_job(store, "ablate", asked, command, progress) as job,
+    ):
+        job.update(recording_id=sweep.recording.id)
+        runs = run_sweep(sweep, cost, job, ModelBench)
+        judge_sweep(runs)
+    return runs
+
+
+def _hashing(name: str, report: Report) -> Callable[[int, int], None]:
+    return lambda done, total: report(f"{name}: hashing bytes", done, total)
 
 
 def command_line(context: Context, words: Sequence[str], settings: "DataclassInstance") -> str:

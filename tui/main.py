@@ -18,6 +18,7 @@ COMMANDS = {
     "sql": "Ask the store in SQL, read-only.",
     "pairs": "Find the pairs of positions that a neuron pulls apart most, among all pairs.",
     "figures": "Draw the figures of the paper, each with its numbers.",
+    "ablate": "Take chosen neurons' outputs away and measure what the model loses on a text.",
     "neuron": "Show one neuron: metrics, histograms, pairs, extremes, what it writes.",
     "compare": "Compare the same neurons in two recordings.",
     "report": "Judge the paper's claims on recordings, in one HTML file.",

@@ -4,15 +4,22 @@ Before the work it is a note on stderr; of a dry run it is what was asked for: o
 silenced by --quiet.
 """
 
+import io
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from store.printable import printable
+from store.readonly import QueryResult
 from tui.context import Context
+from tui.table import write_table
 
 if TYPE_CHECKING:
+    from analysis.ablation.costs import Cost
+    from analysis.ablation.effects import Effect
+    from analysis.ablation.sweep import Sweep
     from analysis.pair_mining import PairsPlan
     from analysis.run import AnalysisPlan
     from analysis.scores_only import ScoresPlan
@@ -137,6 +144,46 @@ def show_pairs(context: Context, plan: "PairsPlan", *, dry_run: bool) -> None:
         f"{format_seconds(plan.seconds)}."
     )
     show_lines(context, [line], dry_run=dry_run)
+
+
+def show_sweep(context: Context, sweep: "Sweep", cost: "Cost", *, dry_run: bool) -> None:
+    """Say what a sweep will run, on which text, and its time."""
+    from analysis.ablation.sweep import PLURALS
+
+    stream = sweep.text.stream
+    arms = Counter(run.arm for run in sweep.runs)
+    lines = [
+        f"{sweep.recording.name} on {sweep.text.corpus.name}: {stream.n_windows:,} windows of "
+        f"{stream.window_length:,} tokens, tested over {PLURALS[sweep.text.unit]}.",
+        f"Runs: {', '.join(f'{count} {arm}' for arm, count in arms.items())}"
+        f"{', effect being a search of up to 12' if sweep.searches else ''}.",
+        *stream.notes,
+    ]
+    if cost.n_evaluations == 0:
+        lines.append("All of them are in the store: 0 forward passes.")
+    else:
+        most = "at most " if cost.searched else ""
+        lines.append(
+            f"{cost.n_found} in the store, {most}{cost.runs} left: {most}{cost.n_passes:,} forward "
+            f"passes, {cost.n_tokens:,} tokens, about {format_seconds(cost.seconds)}."
+        )
+    show_lines(context, lines, dry_run=dry_run)
+
+
+def show_effect(context: Context, heading: str, effect: "Effect") -> None:
+    """Show on stderr where the loss changes, by kind of token."""
+    from analysis.ablation.effects import COLUMNS
+
+    text = io.StringIO()
+    write_table(QueryResult(COLUMNS, list(effect.rows), truncated=False), text)
+    parts = [f"{effect.increase:+.4g} nats a token"]
+    if effect.per_position is not None:
+        parts.append(f"{effect.per_position:+.4g} a position at which it acts")
+    if effect.per_dose is not None:
+        parts.append(f"{effect.per_dose:+.4g} per unit of dose")
+    show_lines(context, [f"{heading}: {', '.join(parts)}."], dry_run=False)
+    for line in text.getvalue().splitlines():
+        context.say(line)
 
 
 def show_copy(context: Context, plan: "CopyPlan", *, dry_run: bool) -> None:

@@ -19,6 +19,7 @@ class RecordedSource:
     commit_hash: str | None
     projection: str
     max_positions: int
+    n_parameters: int
     weights_hash: str
     files: str
     tokenizer_id: int
@@ -30,8 +31,8 @@ def read_source(database: Database, recording_id: int) -> RecordedSource:
     return database.read(
         RecordedSource,
         "SELECT c.id AS checkpoint_id, m.name AS model, m.source, c.revision, c.commit_hash, "
-        "r.projection, m.max_positions, c.weights_hash, c.files, t.id AS tokenizer_id, "
-        "t.hash AS tokenizer_hash FROM recordings r "
+        "r.projection, m.max_positions, m.n_parameters, c.weights_hash, c.files, "
+        "t.id AS tokenizer_id, t.hash AS tokenizer_hash FROM recordings r "
         "JOIN checkpoints c ON c.id = r.checkpoint_id JOIN models m ON m.id = c.model_id "
         "JOIN token_streams s ON s.id = r.stream_id JOIN tokenizers t ON t.id = s.tokenizer_id "
         "WHERE r.id = :id",
