@@ -1,0 +1,34 @@
+"""Drives the browser in a test: no terminal, real store, keys as a user presses them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from store.store import open_store
+from tui.browser.app import Browser
+from tui.context import Context
+
+Script = Callable[[Browser, Pilot[None]], Awaitable[None]]
+
+
+async def settle(app: Browser, pilot: Pilot[None]) -> None:
+    """Wait until nothing is being read any more."""
+    await pilot.pause()
+    await app.workers.wait_for_complete()
+    await pilot.pause()
+
+
+def drive(
+    store: Path, script: Script, *, size: tuple[int, int] = (120, 40), read_only: bool = False
+) -> None:
+    """Run a script against the browser of a store."""
+
+    async def run() -> None:
+        app = Browser(open_store(store), Context(folder=store, read_only=read_only))
+        async with app.run_test(size=size) as pilot:
+            await settle(app, pilot)
+            await script(app, pilot)
+
+    asyncio.run(run())

@@ -1,0 +1,143 @@
+"""The browser: one tab a question, all of it over a read-only store (`negspace browse`).
+
+Panes are imported and built when their tab is first opened, so that the first paint waits for one
+only. The process loads no torch: costly work runs as commands of their own.
+"""
+
+import importlib
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Footer, Static, TabbedContent, TabPane
+
+from store.store import Store
+from tui.browser.pane import Pane
+from tui.browser.reader import Reader
+from tui.browser.state import read_state, state_file, write_state
+from tui.context import Context
+
+PANES = (
+    ("recordings", "Recordings", "RecordingsPane"),
+    ("neurons", "Neurons", "NeuronsPane"),
+    ("layers", "Layers", "LayersPane"),
+    ("dynamics", "Dynamics", "DynamicsPane"),
+    ("ablations", "Ablations", "AblationsPane"),
+    ("sql", "SQL", "SqlPane"),
+    ("jobs", "Jobs", "JobsPane"),
+    ("text", "Text", "TextPane"),
+)
+"""Module of `tui/browser`, title, and class of each tab."""
+
+
+class Browser(App[None]):
+    """Keeps the store, its reader, and the tabs."""
+
+    TITLE = "negspace"
+    CSS = """
+    #head { height: 1; background: $panel; color: $text-muted; }
+    TabPane { padding: 0 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(i), f"open('{name}')", title, show=False)
+            for i, (name, title, _) in enumerate(PANES, start=1)
+        ),
+        Binding("r", "reload", "Reload"),
+        Binding("s", "show_sql", "SQL"),
+        Binding("question_mark", "help", "Help"),
+        Binding("q", "quit", "Quit"),
+    ]
+
+    def __init__(self, store: Store, context: Context) -> None:
+        super().__init__()
+        self.store, self.context = store, context
+        self.reader = Reader(store)
+        self._file = state_file(store)
+        self._kept = read_state(self._file)
+        self._panes: dict[str, Pane] = {}
+
+    def compose(self) -> ComposeResult:
+        """Yield the head, the tabs and the footer."""
+        mode = "read-only" if self.context.read_only else "jobs may be started"
+        yield Static(f"{self.store.folder}   {mode}", id="head", markup=False)
+        first = str(self._kept.get("app", {}).get("tab", "recordings"))
+        known = {name for name, _, _ in PANES}
+        with TabbedContent(initial=first if first in known else "recordings"):
+            for number, (name, title, _) in enumerate(PANES, start=1):
+                yield TabPane(f"{number} {title}", id=name)
+        yield Footer()
+
+    async def on_tabbed_content_tab_activated(self, event: TabbedContent.TabActivated) -> None:
+        """Build the pane of a tab that is opened for the first time."""
+        name = str(event.pane.id)
+        if name not in self._panes:
+            await self._build(name)
+        self._panes[name].focus_content()
+
+    async def _build(self, name: str) -> None:
+        kind = next(kind for known, _, kind in PANES if known == name)
+        pane = getattr(importlib.import_module(f"tui.browser.{name}"), kind)()
+        assert isinstance(pane, Pane)
+        pane.restore(self._kept.get(name, {}))
+        self._panes[name] = pane
+        await self.query_one(f"#{name}", TabPane).mount(pane)
+
+    async def pane(self, name: str) -> Pane:
+        """Open a tab and return its pane."""
+        self.query_one(TabbedContent).active = name
+        if name not in self._panes:
+            await self._build(name)
+        return self._panes[name]
+
+    @property
+    def shown(self) -> Pane | None:
+        """The pane of the open tab."""
+        return self._panes.get(self.query_one(TabbedContent).active)
+
+    async def action_open(self, name: str) -> None:
+        """Open a tab."""
+        await self.pane(name)
+
+    def action_reload(self) -> None:
+        """Read again what the open tab shows."""
+        if self.shown is not None:
+            self.shown.reload()
+
+    def action_show_sql(self) -> None:
+        """Show the SQL behind the open tab, and the command that would do the same."""
+        from tui.browser.dialogs import TextDialog
+
+        if self.shown is not None:
+            parts = [text for text in (self.shown.statement, self.shown.command) if text]
+            self.push_screen(TextDialog("Behind this view", "\n\n".join(parts) or "nothing yet"))
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        self.action_show_help_panel()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Add the tabs to the palette."""
+        yield from super().get_system_commands(screen)
+        for name, title, _ in PANES:
+            yield SystemCommand(f"Open {title}", f"the tab {title}", _opener(self, name))
+
+    def on_unmount(self) -> None:
+        """Keep the state for the next start."""
+        kept = {name: pane.state() for name, pane in self._panes.items()}
+        self._kept |= kept
+        write_state(self._file, self._kept)
+
+    async def action_quit(self) -> None:
+        """Remember the open tab, and leave."""
+        self._kept["app"] = {"tab": self.query_one(TabbedContent).active}
+        self.exit()
+
+
+def _opener(app: Browser, name: str):  # type: ignore[no-untyped-def]
+    async def open_tab() -> None:
+        await app.pane(name)
+
+    return open_tab

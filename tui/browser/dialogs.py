@@ -1,0 +1,84 @@
+"""Dialogs over a pane: a text to read and copy, and a question before a costly action."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Label, Static
+
+from store.printable import printable
+
+
+class TextDialog(ModalScreen[None]):
+    """A text with a title; y copies it, Esc closes it."""
+
+    DEFAULT_CSS = """
+    TextDialog { align: center middle; }
+    TextDialog > Vertical {
+        width: 90%; max-width: 110; height: auto; max-height: 90%;
+        border: round $primary; background: $surface; padding: 0 1;
+    }
+    TextDialog VerticalScroll { height: auto; max-height: 24; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "Back"),
+        Binding("y", "copy", "Copy"),
+    ]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._title, self._text = title, text
+
+    def compose(self) -> ComposeResult:
+        """Yield the title, the text, and the keys."""
+        with Vertical():
+            yield Label(self._title, markup=False)
+            with VerticalScroll():
+                text = "\n".join(printable(line) for line in self._text.splitlines())
+                yield Static(text, markup=False)
+            yield Label("y copies, Esc closes", markup=False)
+
+    def action_copy(self) -> None:
+        """Copy the text."""
+        self.app.copy_to_clipboard(self._text)
+        self.notify("Copied.")
+
+
+class ConfirmDialog(ModalScreen[bool]):
+    """A question with what it costs; Enter on a button, y or n answer it, Esc says no."""
+
+    DEFAULT_CSS = """
+    ConfirmDialog { align: center middle; }
+    ConfirmDialog > Vertical {
+        width: 80%; max-width: 90; height: auto; border: round $warning;
+        background: $surface; padding: 0 1;
+    }
+    ConfirmDialog Horizontal { height: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,n", "answer(False)", "No"),
+        Binding("y", "answer(True)", "Yes"),
+    ]
+
+    def __init__(self, question: str, cost: str) -> None:
+        super().__init__()
+        self._question, self._cost = question, cost
+
+    def compose(self) -> ComposeResult:
+        """Yield the question, its cost, and the buttons; No has the keys."""
+        with Vertical():
+            yield Label(printable(self._question), markup=False)
+            yield Static(printable(self._cost), markup=False, id="cost")
+            with Horizontal():
+                yield Button("No (n)", id="no")
+                yield Button("Yes (y)", id="yes", variant="warning")
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Answer."""
+        self.dismiss(event.button.id == "yes")
+
+    def action_answer(self, yes: bool) -> None:
+        """Answer."""
+        self.dismiss(yes)

@@ -1,0 +1,26 @@
+"""negspace browse."""
+
+import click
+
+from tui.context import Context, common_options, pass_context
+
+
+@click.command("browse")
+@common_options
+@pass_context
+def command(context: Context) -> None:
+    """Look through a store in the terminal: neurons, pairs, ablations, SQL, text.
+
+    Reads only; what costs time is started as a command of its own, after a question with its cost.
+    With --read-only nothing can be started. Press ? for the keys.
+    """
+    try:
+        from tui.browser.app import Browser
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("textual", "textual_fastdatatable"):
+            raise
+        raise click.ClickException(
+            "The browser needs textual, which is not installed; run `pip install "
+            "'negspace[browser]'`."
+        ) from None
+    Browser(context.open(), context).run()
