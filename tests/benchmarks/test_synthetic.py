@@ -1,4 +1,4 @@
-"""The synthetic store of the browser's benchmark holds what a measured store holds."""
+"""The synthetic store of the benchmarks holds what a measured store holds."""
 
 import sqlite3
 from contextlib import closing
@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.card import gather_card
-from benchmarks.browse import LARGE, RANDOM, RANGES, make_store
+from benchmarks.synthetic import LARGE, RANDOM, RANGES, make_store
 from store.queries.recordings import list_recordings
 from store.recording import Recording
 from store.store import Store
