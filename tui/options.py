@@ -66,10 +66,25 @@ def option_name(entry: "Field[Any]") -> str:
     return f"--no-{name}" if entry.default is True else f"--{name}"
 
 
+def option_words(settings: "DataclassInstance") -> list[str]:
+    """Return the options that say what differs from the defaults, as words of a command line."""
+    words: list[str] = []
+    for entry in fields(settings):
+        value = getattr(settings, entry.name)
+        if value == entry.default:
+            continue
+        words.append(option_name(entry))
+        if isinstance(value, tuple):
+            words.append(",".join(value))
+        elif not isinstance(value, bool):
+            words.append(str(value))
+    return words
+
+
 def _option(entry: "Field[Any]", hint: object) -> Callable[[Command], Command]:
     flag, name = option_name(entry), _parameter(entry)
     sentence, choices = entry.metadata["sentence"], entry.metadata["choices"]
-    bare = _without_none(hint)
+    bare = bare_type(hint)
     if bare is bool:
         return click.option(flag, name, is_flag=True, help=sentence)
     if entry.default == ():
@@ -88,7 +103,8 @@ def _parameter(entry: "Field[Any]") -> str:
     return option_name(entry).removeprefix("--").replace("-", "_")
 
 
-def _without_none(hint: object) -> Any:
+def bare_type(hint: object) -> Any:
+    """Return the type of a setting without the None that it may also be."""
     if isinstance(hint, UnionType):
         return next(part for part in get_args(hint) if part is not type(None))
     return hint

@@ -55,6 +55,7 @@ class ConfirmDialog(ModalScreen[bool]):
         width: 80%; max-width: 90; height: auto; border: round $warning;
         background: $surface; padding: 0 1;
     }
+    ConfirmDialog VerticalScroll { height: auto; max-height: 14; }
     ConfirmDialog Horizontal { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -70,7 +71,9 @@ class ConfirmDialog(ModalScreen[bool]):
         """Yield the question, its cost, and the buttons; No has the keys."""
         with Vertical():
             yield Label(printable(self._question), markup=False)
-            yield Static(printable(self._cost), markup=False, id="cost")
+            with VerticalScroll():
+                lines = map(printable, self._cost.splitlines())
+                yield Static("\n".join(lines), markup=False, id="cost")
             with Horizontal():
                 yield Button("No (n)", id="no")
                 yield Button("Yes (y)", id="yes", variant="warning")

@@ -1,0 +1,33 @@
+"""Asks before a costly command is started: shows its plan, and starts it if the user agrees."""
+
+from collections.abc import Sequence
+
+from store.errors import InputError
+from tui.browser.dialogs import ConfirmDialog
+from tui.browser.pane import Pane
+from tui.browser.processes import Started, preview, show_command, start_command
+
+
+def require_starting(pane: Pane) -> None:
+    """Raise InputError under --read-only."""
+    if pane.context.read_only:
+        raise InputError(
+            "--read-only: nothing can be started, stopped or removed; open the store without it."
+        )
+
+
+async def ask_and_start(pane: Pane, words: Sequence[str], question: str) -> Started | None:
+    """Show what a command would do, and start it after a yes; None after a no.
+
+    It is waited for the plan and for the answer, so this runs in a worker. Raises NegspaceError
+    where the plan fails, where it cannot be started, and under --read-only.
+    """
+    require_starting(pane)
+    folder, line = pane.browser.store.folder, show_command(words, pane.browser.store.folder)
+    pane.notify(f"Planning: {line}", markup=False)
+    cost = await preview(words, folder)
+    if not await pane.app.push_screen_wait(ConfirmDialog(question, f"{cost}\n\n{line}")):
+        return None
+    started = start_command(words, folder)
+    pane.notify("Started; the tab Jobs shows how far it is.")
+    return started
