@@ -5,6 +5,7 @@ It keeps the values of the answer; what is shown has fewer digits (`tui/browser/
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -174,7 +175,7 @@ class Grid(Vertical):
     def action_export(self) -> None:
         """Ask for a file, and write the rows to it."""
         if self.answer is not None:
-            self.run_worker(self._export(self.answer), group="export", exclusive=True)
+            self.run_worker(partial(self._export, self.answer), group="export", exclusive=True)
 
     async def _export(self, answer: Answer) -> None:
         from tui.browser.export import check_target, default_name, write_answer

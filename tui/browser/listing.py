@@ -25,7 +25,7 @@ SORTS = tuple(name for name in COLUMNS if name != "reason")
 
 @dataclass(frozen=True)
 class Listing:
-    """Recording (empty: the first that is measured), column and direction, filter expression."""
+    """Recording (empty: the newest that is measured), column and direction, filter expression."""
 
     recording: str = ""
     sort: str = "wd"
@@ -54,10 +54,10 @@ class Listing:
         return NeuronQuestion(choice.id, self.sort, self.descending, condition, parameters)
 
     def choose(self, choices: Sequence[RecordingChoice]) -> RecordingChoice | None:
-        """Return the recording named, else the first that is measured, else the first."""
+        """Return the recording named, else the newest that is measured, else the newest."""
         named = [choice for choice in choices if choice.name == self.recording]
         measured = [choice for choice in choices if choice.measured]
-        return next(iter([*named, *measured, *choices]), None)
+        return next(reversed([*choices, *measured, *named]), None)
 
     def labels(self, names: Sequence[str]) -> dict[str, str]:
         """Return the heads of columns, the one that it is sorted by with an arrow."""

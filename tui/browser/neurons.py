@@ -278,7 +278,7 @@ class NeuronsPane(Pane):
 
     def action_recording(self) -> None:
         """Ask for the recording to list."""
-        self.run_worker(self._ask_recording(), group="ask recording", exclusive=True)
+        self.run_worker(self._ask_recording, group="ask recording", exclusive=True)
 
     async def _ask_recording(self) -> None:
         database = self.browser.store.database
