@@ -11,7 +11,7 @@ from typing import ClassVar
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, HelpPanel, Static, TabbedContent, TabPane
+from textual.widgets import Footer, Static, TabbedContent, TabPane
 
 from store.store import Store
 from tui.browser.pane import Pane
@@ -40,14 +40,17 @@ class Browser(App[None]):
     #head { height: 1; background: $panel; color: $text-muted; }
     TabbedContent, ContentSwitcher, TabPane { height: 1fr; }
     TabPane { padding: 0 1; }
+    .-tight Tab { padding: 0 1 0 0; }
     """
+    # All titles fit into 80 columns.
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-tight"), (90, "-roomy")]
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(i), f"open('{name}')", title, show=False)
             for i, (name, title, _) in enumerate(PANES, start=1)
         ),
         Binding("r", "reload", "Reload"),
-        Binding("s", "show_sql", "SQL"),
+        Binding("s", "show_sql", "SQL behind"),
         Binding("question_mark", "help", "Help"),
         Binding("q", "quit", "Quit"),
     ]
@@ -116,11 +119,11 @@ class Browser(App[None]):
             self.push_screen(TextDialog("Behind this view", "\n\n".join(parts) or "nothing yet"))
 
     def action_help(self) -> None:
-        """Show the keys, or hide them."""
-        if self.screen.query(HelpPanel):
-            self.action_hide_help_panel()
-        else:
-            self.action_show_help_panel()
+        """Show the keys that work where the focus is."""
+        from tui.browser.dialogs import TextDialog
+        from tui.browser.keys import list_keys
+
+        self.push_screen(TextDialog("Keys", list_keys(self.screen)))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Add the tabs to the palette."""

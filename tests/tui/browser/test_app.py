@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import HelpPanel, Static, TabbedContent
+from textual.widgets import Static, Tab, TabbedContent
 
 from store.ledger import add_layers, add_recording
 from store.store import open_or_create_store
@@ -113,14 +113,32 @@ def test_the_palette_opens_a_tab(small: Path) -> None:
     drive(small, script)
 
 
-def test_help_shows_the_keys_and_the_same_key_hides_them(small: Path) -> None:
+def test_help_lists_the_keys_of_the_tab_before_the_others(small: Path) -> None:
     async def script(app: Browser, pilot: Pilot[None]) -> None:
-        for shown in (1, 0):
-            await pilot.press("question_mark")
-            await settle(app, pilot)
-            assert len(app.screen.query(HelpPanel)) == shown
+        await app.pane("jobs")
+        await settle(app, pilot)
+        await pilot.press("question_mark")
+        await settle(app, pilot)
+        assert isinstance(app.screen, TextDialog)
+        text = str(app.screen.query_one("VerticalScroll > Static", Static).content)
+        assert text.index("Stop job") < text.index("Everywhere") < text.index("Reload")
+        for number, (_, title, _) in enumerate(PANES, start=1):
+            assert f"  {number:<12} {title}\n" in text
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert not isinstance(app.screen, TextDialog)
 
     drive(small, script)
+
+
+def test_all_titles_of_the_tabs_fit_into_80_columns(empty: Path) -> None:
+    async def script(app: Browser, _pilot: Pilot[None]) -> None:
+        tabs = list(app.query(Tab))
+        assert len(tabs) == len(PANES)
+        assert max(tab.region.right for tab in tabs) <= 80
+        assert all(tab.region.width >= len(str(tab.label)) for tab in tabs)
+
+    drive(empty, script, size=(80, 24))
 
 
 def test_what_is_behind_a_view_is_shown_and_copied(small: Path) -> None:
