@@ -7,11 +7,6 @@ Question = tuple[str, dict[str, str | int]]
 VARIANTS = ("paper", "random", "split")
 MEASURES = ("oi_z", "oi_z_relative", "distance_z")
 
-ANALYSED = """
-SELECT name AS recording FROM recordings r
-WHERE EXISTS (SELECT 1 FROM neurons n WHERE n.recording_id = r.id) ORDER BY name"""
-"""The recordings that have measured neurons."""
-
 _PROFILE = """
 SELECT p.source_layer, p.layer, p.{measure} AS value, p.{measure}_sem AS sem,
        CASE WHEN :measure = 'oi_z' THEN coalesce(p.low, d.low) END AS low,

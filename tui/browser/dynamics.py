@@ -1,5 +1,6 @@
 """The tab Dynamics: how WD and weights of a layer move with training, models side by side."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -7,11 +8,10 @@ from itertools import groupby
 from typing import ClassVar
 
 import pyarrow as pa
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Select, Static
+from textual.widgets import Static
 
 from analysis.dynamics import COHORT, CohortChange, Dynamics, read_dynamics
 from store.printable import printable
@@ -20,6 +20,7 @@ from store.queries.dynamics import Interval
 from tui.browser.grid import Grid
 from tui.browser.layers import open_neurons
 from tui.browser.pane import Pane
+from tui.browser.prompts import ChoiceDialog
 from tui.browser.reader import Answer, write_out
 from tui.browser.series_plot import Series, SeriesPlot, find_top, name_marks
 
@@ -105,7 +106,6 @@ class DynamicsPane(Pane):
     def compose(self) -> ComposeResult:
         """Yield the layer, the plots, and the table."""
         yield Static("", classes="fault", markup=False)
-        yield Select[int]([], prompt="no layer", compact=True, id="dynamics-layer")
         yield Static("", classes="caption", markup=False)
         yield Horizontal(id="dynamics-plots")
         yield Grid(id="dynamics-grid")
@@ -119,23 +119,17 @@ class DynamicsPane(Pane):
     @property
     def command(self) -> str:
         """The command that draws the same."""
-        return f"negspace figures --only {'1b' if self._weights else '1a'} --layer {self._layer}"
+        figure = "1b" if self._weights else "1a"
+        words = ["negspace", "figures", "--only", figure, "--layer", str(self._layer)]
+        return shlex.join([*words, "--store", str(self.context.folder)])
 
     async def load(self) -> None:
         """Read the layers, and what is shown of the chosen one."""
-        await self._offer()
-        await (self._load_weights() if self._weights else self._load_wd())
-
-    async def _offer(self) -> None:
-        found = (await self.reader.ask(LAYERS)).table.column("layer").to_pylist()
+        found = (await self.reader.ask(LAYERS)).table["layer"].to_pylist()
         self._layers = [int(str(layer)) for layer in found]
         if self._layers and self._layer not in self._layers:
             self._layer = self._layers[0]
-        choice = self.query_one("#dynamics-layer", Select)
-        with choice.prevent(Select.Changed):
-            choice.set_options([(Text(f"layer {layer}"), layer) for layer in self._layers])
-            if self._layers:
-                choice.value = self._layer
+        await (self._load_weights() if self._weights else self._load_wd())
 
     async def _load_wd(self) -> None:
         answer = await self.reader.ask(*ask_wd_by_step(self._layer))
@@ -143,7 +137,7 @@ class DynamicsPane(Pane):
         await self.query_one(Grid).show(answer, " of WD")
         await self._draw([(c.name, c.draw("step", WD_LINES)) for c in courses])
         self._say(
-            f"WD of the neurons of a layer by training step. {name_marks(_names(WD_LINES))} "
+            f"Layer {self._layer}: WD of its neurons by training step. {name_marks(_names(WD_LINES))} "
             "of random directions."
             if courses
             else "No checkpoint of a known step is measured; run `negspace ingest MODEL CORPUS "
@@ -160,10 +154,10 @@ class DynamicsPane(Pane):
         await self._draw([(c.name, c.draw("to_step", CHANGE_LINES)) for c in courses])
         notes = " ".join(f"{model}: {_explain(each)}" for (model, _), each in found.items())
         self._say(
-            f"Mean weight change ||w' - w|| of the {COHORT} neurons of highest WD over each "
+            f"Layer {self._layer}: mean weight change ||w' - w|| of the {COHORT} neurons of highest WD over each "
             f"interval. {name_marks(_names(CHANGE_LINES))} of random cohorts. {notes}"
             if courses
-            else "No weight change of this layer is measured: two recorded checkpoints of a model, "
+            else f"No weight change of layer {self._layer} is measured: two recorded checkpoints of a model, "
             "with a step each, are needed; then run `negspace analyze`."
         )
 
@@ -195,22 +189,18 @@ class DynamicsPane(Pane):
         if isinstance(recording, str):
             await open_neurons(self.browser, self._layer, recording)
 
-    def on_select_changed(self, event: Select.Changed) -> None:
-        """Show another layer."""
-        if isinstance(event.value, int):
-            self._show_layer(event.value)
-
     def _show_layer(self, layer: int) -> None:
         if layer != self._layer:
             self._layer = layer
             self.reload()
-            self.focus_content()
 
     def action_choose_layer(self) -> None:
-        """Open the list of layers."""
-        choice = self.query_one("#dynamics-layer", Select)
-        choice.focus()
-        choice.action_show_overlay()
+        """Ask for another layer."""
+        choices = [(str(layer), f"layer {layer}") for layer in self._layers]
+        self.app.push_screen(
+            ChoiceDialog("Layer", choices, str(self._layer)),
+            lambda chosen: self._show_layer(int(chosen)) if chosen is not None else None,
+        )
 
     def action_step_layer(self, by: int) -> None:
         """Show the next layer, or the one before."""

@@ -51,16 +51,19 @@ def count_ninths(value: float, top: float) -> int:
 def write_cell(cell: Cell, top: float, form: str) -> str:
     """Return the text of a cell, as wide as the form says; `*` marks what is above its range."""
     mark = "" if form == "close" else "*" if cell.above else " "
-    return _write(cell.value, top, form).rjust(WIDTHS[form] - len(mark)) + mark
+    width = WIDTHS[form] - len(mark)
+    return _write(cell.value, top, form, width).rjust(width) + mark
 
 
-def _write(value: float | None, top: float, form: str) -> str:
+def _write(value: float | None, top: float, form: str, width: int) -> str:
     if value is None:
         return "·"
     if form in ("digits", "close"):
         ninths = count_ninths(value, top)
         return f"{'-' if value < 0 and ninths else ''}{ninths}"
-    return f"{value:.{2 if form == 'numbers' else 1}f}"
+    decimals = 2 if form == "numbers" else 1
+    text = f"{value:.{decimals}f}"
+    return text if len(text) <= width else f"{value:.{decimals - 1}f}"
 
 
 class HeatMap(ScrollView, can_focus=True):

@@ -1,29 +1,30 @@
 """The tab Layers: profiles across layers as a heat map, and how WD is spread in each layer."""
 
+import shlex
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.events import Resize
-from textual.widgets import Select, Static
+from textual.widgets import Static
 
 from store.printable import printable
 from store.queries.browse_layers import (
-    ANALYSED,
     MEASURES,
     VARIANTS,
     ask_profile,
     ask_wd_by_layer,
 )
+from store.queries.browse_neurons import RecordingChoice, list_choices
 from store.queries.profiles import list_left_out
-from store.queries.recordings import find_recording
 from tui.browser.grid import Grid
 from tui.browser.heat_map import Cell, HeatMap
 from tui.browser.pane import Pane
+from tui.browser.prompts import ChoiceDialog
 from tui.browser.reader import write_out
 from tui.browser.series_plot import Series, SeriesPlot, name_marks
 
@@ -98,7 +99,6 @@ class LayersPane(Pane):
     def compose(self) -> ComposeResult:
         """Yield the recording, the map, the cell in words, and WD by layer."""
         yield Static("", classes="fault", markup=False)
-        yield Select[str]([], prompt="no recording", compact=True, id="layers-recording")
         yield Static("", classes="caption", markup=False)
         yield HeatMap(id="layers-map")
         yield Static("", id="layers-cell", markup=False)
@@ -110,7 +110,7 @@ class LayersPane(Pane):
     def statement(self) -> str:
         """The statements behind the map and the table."""
         if not self._recording:
-            return ANALYSED.strip()
+            return ""
         asked = (
             ask_profile(self._recording, self._variant, self._measure),
             ask_wd_by_layer(self._recording),
@@ -120,50 +120,44 @@ class LayersPane(Pane):
     @property
     def command(self) -> str:
         """The command that draws the profile."""
-        return f"negspace figures --only 2a,2b --recordings '{self._recording}'"
+        words = ["negspace", "figures", "--only", "2a,2b", "--recordings", self._recording]
+        return shlex.join([*words, "--store", str(self.context.folder)])
 
     async def load(self) -> None:
         """Read the recordings, and what is shown of the chosen one."""
-        found = (await self.reader.ask(ANALYSED)).table.column("recording").to_pylist()
-        await self._offer([str(name) for name in found])
-        if not self._recording:
+        measured = await self._list_measured()
+        if not measured:
             self._say("No recording is measured yet; run `negspace analyze`.")
             return
-        await self._load_map()
+        chosen = next((c for c in measured if c.name == self._recording), measured[-1])
+        self._recording = chosen.name
+        await self._load_map(chosen)
         await self._load_wd()
 
-    async def _offer(self, names: list[str]) -> None:
-        if self._recording not in names:
-            self._recording = names[-1] if names else ""
-        choice = self.query_one("#layers-recording", Select)
-        with choice.prevent(Select.Changed):
-            choice.set_options([(Text(printable(name)), name) for name in names])
-            if self._recording:
-                choice.value = self._recording
+    async def _list_measured(self) -> list[RecordingChoice]:
+        found = await self.reader.read(partial(list_choices, self.browser.store.database))
+        return [choice for choice in found if choice.measured]
 
-    async def _load_map(self) -> None:
+    async def _load_map(self, chosen: RecordingChoice) -> None:
         statement, parameters = ask_profile(self._recording, self._variant, self._measure)
         found = (await self.reader.ask(statement, parameters, rows=MOST_CELLS)).table
         self._rows = {(row["source_layer"], row["layer"]): row for row in found.to_pylist()}
         self.query_one(HeatMap).show({place: _cell(row) for place, row in self._rows.items()})
-        self._left_out = await self._read_left_out()
-        self._say(self._caption())
-
-    async def _read_left_out(self) -> str:
         database = self.browser.store.database
-        name = self._recording
-        rows = await self.reader.read(
-            lambda: list_left_out(database, find_recording(database, name).id)
-        )
+        rows = await self.reader.read(partial(list_left_out, database, chosen.id))
         told = "; ".join(f"layer {row.layer}: {row.reason}" for row in rows)
-        return f" Left out: {told}." if told else ""
+        self._left_out = f" Left out: {told}." if told else ""
+        self._say(self._caption())
 
     def _caption(self) -> str:
         if not self._rows:
-            return f"No profile is measured; run `negspace analyze`.{self._left_out}"
+            return (
+                f"{self._recording}: no profile is measured; run `negspace analyze`."
+                f"{self._left_out}"
+            )
         return (
-            f"Variant {self._variant}: top pairs of the layers down the side, in the layers "
-            f"across. {self._measure}: {WORDS[self._measure]}.{self._marks()}{self._left_out}"
+            f"{self._recording}, variant {self._variant}: top pairs of the layers down the side in "
+            f"those across; {self._measure}, {WORDS[self._measure]}.{self._marks()}{self._left_out}"
         )
 
     def _marks(self) -> str:
@@ -202,18 +196,17 @@ class LayersPane(Pane):
         if isinstance(layer, int):
             await open_neurons(self.browser, layer, self._recording)
 
-    def on_select_changed(self, event: Select.Changed) -> None:
-        """Show another recording."""
-        if isinstance(event.value, str) and event.value != self._recording:
-            self._recording = event.value
-            self.reload()
-            self.focus_content()
-
     def action_choose_recording(self) -> None:
-        """Open the list of recordings."""
-        choice = self.query_one("#layers-recording", Select)
-        choice.focus()
-        choice.action_show_overlay()
+        """Ask for another recording."""
+        self.run_worker(self._choose_recording(), group="choice", exclusive=True)
+
+    async def _choose_recording(self) -> None:
+        choices = [(c.name, c.name) for c in await self._list_measured()]
+        dialog = ChoiceDialog("Recording", choices, self._recording)
+        chosen = await self.app.push_screen_wait(dialog)
+        if chosen is not None:
+            self._recording = chosen
+            self.reload()
 
     def action_next_variant(self) -> None:
         """Show the next variant of the profile."""

@@ -59,11 +59,12 @@ class SeriesPlot(PlotWidget, inherit_bindings=False):
         """Draw series anew, up to `top`, or to their own highest value."""
         self.margin_top, self.margin_bottom, self.margin_left = 0, 2, 8
         self.clear()
-        for each, mark, colour in zip(series, MARKS, COLOURS, strict=False):
-            x, y = each.points
-            if x:
-                self.plot(x, y, line_style=colour, hires_mode=HiResMode.BRAILLE)
-                self.scatter(x, y, marker=mark, marker_style=colour)
+        drawn = [s for s in zip(series, MARKS, COLOURS, strict=False) if s[0].points[0]]
+        for each, _, colour in drawn:
+            self.plot(*each.points, line_style=colour, hires_mode=HiResMode.BRAILLE)
+        # The last drawn is on top: that of the first series.
+        for each, mark, colour in reversed(drawn):
+            self.scatter(*each.points, marker=mark, marker_style=colour)
         highest = (find_top(series) if top is None else top) or 1.0
         self.set_ylimits(0.0, HEADROOM * highest)
         self._widen([x for each in series for x in each.points[0]])
