@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.written import load_written
+from analysis.written import Written, load_written
 from store.arrays import check_range
 from store.errors import InputError, NotFoundError
 from store.layout import EXTREMES, WRITTEN
@@ -100,6 +100,9 @@ class Writes:
     reason: str | None = None
 
 
+UNREAD = Writes((), (), "it was not read")
+
+
 @dataclass(frozen=True)
 class Card:
     """One neuron; `n_random` is the number of random directions, 0 where there are none.
@@ -151,9 +154,12 @@ class Scatter:
     slope: float | None
 
 
-def gather_card(recording: Recording, layer: int, neuron: int, *, keep: bool) -> Card:
+def gather_card(
+    recording: Recording, layer: int, neuron: int, *, keep: bool, writes: bool = True
+) -> Card:
     """Return the card of a neuron; `keep` stores what the layer writes once it is computed.
 
+    Without `writes` the card leaves out what it writes, which may have to be computed first.
     Raises NotFoundError where the layer is not recorded or not measured, InputError where it has
     no such neuron.
     """
@@ -190,7 +196,7 @@ def gather_card(recording: Recording, layer: int, neuron: int, *, keep: bool) ->
         lowest=lowest,
         highest=highest,
         checkpoints=tuple(list_checkpoint_wd(database, row.id, layer, neuron)),
-        writes=_gather_writes(there, neuron, keep=keep),
+        writes=_gather_writes(there, neuron, keep=keep) if writes else UNREAD,
     )
 
 
@@ -280,6 +286,11 @@ def _gather_writes(layer: Layer, neuron: int, *, keep: bool) -> Writes:
         written = load_written(layer, keep=keep)
     except (InputError, NotFoundError) as error:
         return Writes((), (), f"{error}".rstrip("."))
+    return name_written(layer, neuron, written)
+
+
+def name_written(layer: Layer, neuron: int, written: Written) -> Writes:
+    """Return what one neuron writes, of what its layer does, with the tokens' texts."""
     database = layer.recording.store.database
     tokens, logits = written.tokens[neuron].tolist(), written.logits[neuron].tolist()
     origin = read_origin(database, layer.recording.row.id)

@@ -11,7 +11,7 @@ from typing import ClassVar
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer, Static, TabbedContent, TabPane
+from textual.widgets import Footer, HelpPanel, Static, TabbedContent, TabPane
 
 from store.store import Store
 from tui.browser.pane import Pane
@@ -38,6 +38,7 @@ class Browser(App[None]):
     TITLE = "negspace"
     CSS = """
     #head { height: 1; background: $panel; color: $text-muted; }
+    TabbedContent, ContentSwitcher, TabPane { height: 1fr; }
     TabPane { padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -115,8 +116,11 @@ class Browser(App[None]):
             self.push_screen(TextDialog("Behind this view", "\n\n".join(parts) or "nothing yet"))
 
     def action_help(self) -> None:
-        """Show the keys."""
-        self.action_show_help_panel()
+        """Show the keys, or hide them."""
+        if self.screen.query(HelpPanel):
+            self.action_hide_help_panel()
+        else:
+            self.action_show_help_panel()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Add the tabs to the palette."""

@@ -1,20 +1,223 @@
-"""The browser as a whole: tabs, reload, the SQL behind a view, what survives a restart."""
+"""The browser as a whole: tabs, palette, help, reload, what is behind a view, and restarts."""
 
+import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pytest
 from textual.pilot import Pilot
-from textual_fastdatatable import DataTable
+from textual.widgets import HelpPanel, Static, TabbedContent
 
-from tests.tui.browser.driving import drive
-from tui.browser.app import Browser
+from store.ledger import add_layers, add_recording
+from store.store import open_or_create_store
+from tests.builders import Plan, make_recording, register
+from tests.tui.browser.driving import drive, settle
+from tui.browser.app import PANES, Browser
+from tui.browser.dialogs import TextDialog
 from tui.browser.grid import Grid
+from tui.browser.state import read_state, state_file, write_state
+
+NAMES = [name for name, _, _ in PANES]
+PAIRS = np.zeros((6, 2), np.int64)
+SMALL = Plan(n_neurons=70, n_windows=4)
+ROOT = Path(__file__).parents[3]
+NO_TORCH = """
+import sys
+from pathlib import Path
+from tests.tui.browser.driving import drive, settle
+from tui.browser.app import PANES
+
+async def script(app, pilot):
+    for name, _, _ in PANES:
+        await app.pane(name)
+        await settle(app, pilot)
+
+drive(Path(sys.argv[1]), script)
+print([name for name in ("torch", "transformers") if name in sys.modules])
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A store with one recording that is not analysed."""
+    return make_recording(tmp_path, SMALL).store.folder
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """A store with nothing in it."""
+    return open_or_create_store(tmp_path / "empty").folder
+
+
+def active(app: Browser) -> str:
+    return app.query_one(TabbedContent).active
+
+
+def head(app: Browser) -> str:
+    return str(app.query_one("#head", Static).content)
 
 
 def test_the_recordings_are_listed(analysed: Path) -> None:
     async def script(app: Browser, _pilot: Pilot[None]) -> None:
         grid = app.query_one("#recordings-grid", Grid)
         assert grid.answer is not None
+        assert grid.answer.table.num_rows == 1
         assert grid.cells()["recording"] == "gpt_neox@main/words"
-        assert app.query_one(DataTable).row_count == 1
+        assert grid.cells()["layers"] == "2/2"
 
     drive(analysed, script)
+
+
+def test_a_number_opens_its_tab(small: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        for number, name in enumerate(NAMES, start=1):
+            # A field that has the keys would take the number.
+            app.set_focus(None)
+            await pilot.press(str(number))
+            await settle(app, pilot)
+            assert active(app) == name
+            assert app.shown is not None
+            assert type(app.shown).__module__ == f"tui.browser.{name}"
+
+    drive(small, script)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+def test_every_tab_of_an_empty_store_opens(empty: Path, size: tuple[int, int]) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        for name in NAMES:
+            pane = await app.pane(name)
+            await settle(app, pilot)
+            assert active(app) == name
+            assert 0 < pane.region.width <= size[0]
+            assert pane.region.bottom <= size[1]
+
+    drive(empty, script, size=size)
+
+
+def test_the_palette_opens_a_tab(small: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        await pilot.press("ctrl+p")
+        await settle(app, pilot)
+        await pilot.press(*"open jobs")
+        await pilot.pause(0.5)
+        await pilot.press("enter")
+        await settle(app, pilot)
+        await pilot.press("enter")
+        await settle(app, pilot)
+        assert active(app) == "jobs"
+
+    drive(small, script)
+
+
+def test_help_shows_the_keys_and_the_same_key_hides_them(small: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        for shown in (1, 0):
+            await pilot.press("question_mark")
+            await settle(app, pilot)
+            assert len(app.screen.query(HelpPanel)) == shown
+
+    drive(small, script)
+
+
+def test_what_is_behind_a_view_is_shown_and_copied(small: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        await pilot.press("s")
+        await settle(app, pilot)
+        assert isinstance(app.screen, TextDialog)
+        await pilot.press("y")
+        assert "FROM recording_overview" in app.clipboard
+        assert f"negspace status --store {small}" in app.clipboard
+        await pilot.press("escape")
+        await settle(app, pilot)
+        assert not isinstance(app.screen, TextDialog)
+
+    drive(small, script)
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_the_head_names_the_store_and_whether_jobs_may_be_started(
+    empty: Path, read_only: bool
+) -> None:
+    async def script(app: Browser, _pilot: Pilot[None]) -> None:
+        assert str(empty) in head(app)
+        assert ("read-only" in head(app)) == read_only
+
+    drive(empty, script, read_only=read_only)
+
+
+def test_the_open_tab_survives_a_restart(small: Path) -> None:
+    async def leave(app: Browser, pilot: Pilot[None]) -> None:
+        await app.pane("jobs")
+        await settle(app, pilot)
+        await app.action_quit()
+
+    async def come_back(app: Browser, _pilot: Pilot[None]) -> None:
+        assert active(app) == "jobs"
+
+    drive(small, leave)
+    drive(small, come_back)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"app": 3}', '{"app": {"tab": "gone"}}', '{"app'])
+def test_a_state_that_makes_no_sense_is_as_if_it_were_not_there(empty: Path, text: str) -> None:
+    path = state_file(open_or_create_store(empty))
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+
+    async def script(app: Browser, _pilot: Pilot[None]) -> None:
+        assert active(app) == "recordings"
+
+    drive(empty, script)
+
+
+def test_state_is_kept_by_store_and_read_back(small: Path, tmp_path: Path) -> None:
+    one, two = (open_or_create_store(folder) for folder in (small, tmp_path / "two"))
+    assert state_file(one) != state_file(two)
+    kept = {"neurons": {"sort": "md", "marked": [1, 2]}, "app": {"tab": "sql"}}
+    write_state(state_file(one), kept)
+    assert read_state(state_file(one)) == kept
+    assert read_state(state_file(two)) == {}
+
+
+def test_a_state_that_cannot_be_kept_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    write_state(tmp_path / "file" / "state.json", {"app": {"tab": "sql"}})
+    assert read_state(tmp_path / "file" / "state.json") == {}
+
+
+def test_a_store_that_is_written_meanwhile_is_read_as_it_was_committed(small: Path) -> None:
+    store = open_or_create_store(small)
+
+    async def names(app: Browser, pilot: Pilot[None]) -> list[object]:
+        await pilot.press("r")
+        await settle(app, pilot)
+        answer = app.query_one("#recordings-grid", Grid).answer
+        assert answer is not None
+        found: list[object] = answer.table["recording"].to_pylist()
+        return found
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        plan = replace(SMALL, revision="step2", weights="b")
+        with store.database.write() as connection:
+            facts = register(connection, plan, PAIRS)
+            key = add_recording(connection, facts)
+            add_layers(connection, key, plan.layers, plan.n_neurons, plan.d_model)
+            assert await names(app, pilot) == ["tiny@step1/words"]
+        assert await names(app, pilot) == ["tiny@step1/words", "tiny@step2/words"]
+        assert app.query_one("#recordings-grid", Grid).cells(1)["layers"] == "0/2"
+
+    drive(small, script)
+
+
+def test_no_tab_loads_torch(analysed: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", NO_TORCH, str(analysed)],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,15 @@
+"""What did ablations find, run by run? And: which texts does the store know?"""
+
+from store.database import Database
+
+STATEMENT = """
+SELECT recording, text, percent, arm, intervention, draw, round(increase, 5) AS increase,
+       round(perplexity, 4) AS perplexity, dose, n_neurons, where_kind, p_rank, p_rank_holm,
+       p_text, p_text_holm, planned, ablation_id
+FROM ablation_summary ORDER BY recording, text, ablation_id"""
+"""A row for each run; the baseline has an arm of its own and no increase."""
+
+
+def list_sources(database: Database) -> list[str]:
+    """Return where the texts of the store came from, each as a command takes it, by name."""
+    return [str(source) for (source,) in database.rows("SELECT source FROM corpora ORDER BY name")]

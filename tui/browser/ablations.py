@@ -1,0 +1,285 @@
+"""The tab Ablations: what was found, what is at work, and a form that starts a new one."""
+
+import shlex
+import signal
+from collections.abc import Coroutine, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.events import Resize
+from textual.widgets import ContentSwitcher, Static
+
+from analysis.ablation.settings import AblateSettings
+from store.errors import InputError, NegspaceError
+from store.printable import printable
+from store.queries.browse_ablations import STATEMENT, list_sources
+from store.queries.recordings import list_recordings
+from tui.browser.ablation_charts import read_charts
+from tui.browser.dialogs import ConfirmDialog
+from tui.browser.form_values import Argument
+from tui.browser.forms import SettingsForm
+from tui.browser.grid import Grid
+from tui.browser.increase_bars import Chart, draw_charts
+from tui.browser.job_rows import Work, describe, read_work
+from tui.browser.launching import ask_and_start, require_starting
+from tui.browser.pane import Pane
+from tui.browser.processes import interrupt_job, show_command
+
+POLL_SECONDS = 1.0
+RESULTS, NEW = "ablations-results", "ablations-new"
+AT_WORK = ("running", "starting")
+ARGUMENTS = (
+    Argument("recording", "Whose neurons, by whose metrics: a name, or a part that is only its."),
+    Argument("corpus", "The text of the loss: a file, or a name as wikitext-2:test."),
+)
+
+
+class AblationsPane(Pane):
+    """Past ablations as a table and as bars, and the form of the next one."""
+
+    name_shown = "Ablations"
+    DEFAULT_CSS = """
+    AblationsPane #ablations-jobs { height: auto; max-height: 4; }
+    AblationsPane ContentSwitcher { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "new", "New"),
+        Binding("f5,ctrl+j", "start", "Cost, start"),
+        Binding("x", "stop", "Stop job"),
+        Binding("l", "scale", "Log/linear"),
+        Binding("escape", "back", "Back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.form = SettingsForm(AblateSettings, ARGUMENTS, id=NEW)
+        self._view = RESULTS
+        self._bars = IncreaseBars()
+        self._work: list[Work] = []
+        self._ended: Work | None = None
+        self._busy = False
+
+    def compose(self) -> ComposeResult:
+        """Yield the jobs at work above the results, which the form takes the place of."""
+        yield Static("", classes="fault", markup=False)
+        yield Static("", id="ablations-jobs", markup=False)
+        with ContentSwitcher(initial=self._view):
+            with Vertical(id=RESULTS):
+                yield Grid(id="ablations-grid")
+                yield self._bars
+            yield self.form
+
+    def on_mount(self) -> None:
+        """Load, and look at the jobs every second."""
+        super().on_mount()
+        self.set_interval(POLL_SECONDS, self._poll)
+
+    @property
+    def statement(self) -> str:
+        """The statement behind the table."""
+        return STATEMENT
+
+    @property
+    def command(self) -> str:
+        """The command that prints the table, or that does what the form says."""
+        folder = self.reader.store.folder
+        if self._view == RESULTS:
+            words = " ".join(STATEMENT.split())
+            return shlex.join(["negspace", "sql", words, "--store", str(folder)])
+        try:
+            return show_command(["ablate", *self.form.words], folder)
+        except NegspaceError:
+            return ""
+
+    async def load(self) -> None:
+        """Show the runs and their bars, and offer the form what the store knows."""
+        answer = await self.reader.ask(STATEMENT)
+        note = "; none yet, n makes one" if answer.table.num_rows == 0 else ""
+        await self.query_one("#ablations-grid", Grid).show(answer, note)
+        await self._read_charts()
+        database = self.reader.store.database
+        names = [row.name for row in await self.reader.read(lambda: list_recordings(database))]
+        self.form.suggest("recording", names)
+        self.form.suggest("corpus", await self.reader.read(lambda: list_sources(database)))
+        if len(names) == 1 and not self.form.entries["recording"]:
+            self.form.fill({"recording": names[0]})
+        await self._watch()
+
+    async def _read_charts(self) -> None:
+        """Show the bars of the recording under the cursor."""
+        name, store = self._recording, self.reader.store
+        charts = await self.reader.read(lambda: read_charts(store, name)) if name else []
+        self._bars.show(name, charts)
+
+    @property
+    def _recording(self) -> str:
+        return str(self.query_one("#ablations-grid", Grid).cells().get("recording", ""))
+
+    def on_grid_moved(self, event: Grid.Moved) -> None:
+        """Show the bars of another recording."""
+        event.stop()
+        if self._recording != self._bars.recording:
+            self._act(self._read_charts(), "charts")
+
+    def _act(self, action: Coroutine[None, None, None], group: str) -> None:
+        self.run_worker(self._guard(action), group=f"ablations-{group}", exclusive=True)
+
+    async def _guard(self, action: Coroutine[None, None, None]) -> None:
+        try:
+            await action
+        except NegspaceError as error:
+            self.show_fault(str(error))
+
+    def _poll(self) -> None:
+        # A look that takes longer than a second is left to end, not begun again.
+        if not self._busy and (self.browser.shown is self or self._pids):
+            self._act(self._watch(), "jobs")
+
+    async def _watch(self) -> None:
+        """Show the ablations at work; where one ended, its results too."""
+        self._busy = True
+        try:
+            work = await self.reader.read(lambda: read_work(self.reader.store))
+        finally:
+            self._busy = False
+        mine = [w for w in work if w.row.kind == "ablate"]
+        ended = [w for w in mine if w.row.pid in self._pids and w.row.state not in AT_WORK]
+        self._work = [w for w in mine if w.row.state in AT_WORK]
+        self._ended = ended[0] if ended else self._ended
+        shown = self._work or [w for w in (self._ended,) if w]
+        self.query_one("#ablations-jobs", Static).update("\n".join(map(_progress, shown)))
+        if ended:
+            self.notify(_progress(ended[0]), markup=False)
+            self.reload()
+
+    @property
+    def _pids(self) -> set[int]:
+        return {w.row.pid for w in self._work}
+
+    async def prefill(self, recording: str, sql: str) -> None:
+        """Show the form, with neurons of a recording chosen by a query."""
+        self.form.clear()
+        self.form.fill({"recording": recording, "neurons_sql": sql})
+        self._show(NEW)
+
+    def _show(self, view: str) -> None:
+        self._view = view
+        for switcher in self.query(ContentSwitcher):
+            switcher.current = view
+        self.focus_content()
+
+    def focus_content(self) -> None:
+        """Give the keys to the form or to the table."""
+        if self._view == NEW:
+            self.form.focus_first()
+        for grid in self.query("#ablations-grid").results(Grid):
+            grid.focus_table()
+
+    def action_new(self) -> None:
+        """Show the form."""
+        self._show(NEW)
+
+    def action_back(self) -> None:
+        """Stop planning; where nothing is being planned, leave the form."""
+        planning = [w for w in self.workers if w.group == "ablations-start" and not w.is_finished]
+        for worker in planning:
+            worker.cancel()
+        if planning:
+            self.notify("The plan was stopped.")
+        else:
+            self._show(RESULTS)
+
+    def action_scale(self) -> None:
+        """Draw the bars on the other scale."""
+        self._bars.turn()
+
+    def action_start(self) -> None:
+        """Show what the ablation of the form costs, and start it after a yes."""
+        if self._view == NEW and self.form.check():
+            self.show_fault("")
+            self._act(self._start(["ablate", *self.form.words]), "start")
+
+    async def _start(self, words: list[str]) -> None:
+        if await ask_and_start(self, words, "Start this ablation?") is not None:
+            self._show(RESULTS)
+            await self._watch()
+
+    def action_stop(self) -> None:
+        """Stop the newest ablation at work, after a question."""
+        self._act(self._stop(), "stop")
+
+    async def _stop(self) -> None:
+        require_starting(self)
+        if not self._work:
+            raise InputError("No ablation is at work; there is nothing to stop.")
+        work, row = self._work[0], self._work[0].row
+        cost = f"Runs that are done are kept; the same command goes on.\n{row.command}"
+        if not await self.app.push_screen_wait(ConfirmDialog("Stop this ablation?", cost)):
+            return
+        if work.started is not None:
+            work.started.process.send_signal(signal.SIGINT)
+            return
+        store = self.reader.store
+        await self.reader.read(lambda: interrupt_job(store, row.job, row.pid, row.host))
+
+    def state(self) -> dict[str, object]:
+        """Return what the form holds and how the bars are drawn."""
+        kept: dict[str, object] = {"form": self.form.entries, "view": self._view}
+        return kept | {"logarithmic": self._bars.logarithmic}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Take up the form and the scale."""
+        form = state.get("form")
+        if isinstance(form, dict):
+            self.form.fill({str(name): entry for name, entry in form.items()})
+        self._view = NEW if state.get("view") == NEW else RESULTS
+        self._bars.logarithmic = state.get("logarithmic") is True
+
+
+class IncreaseBars(VerticalScroll, can_focus=True):
+    """The bars of a recording's ablations, as wide as the screen lets them be."""
+
+    DEFAULT_CSS = """
+    IncreaseBars { height: 1fr; border-top: solid $primary; }
+    IncreaseBars:focus { border-top: double $primary; }
+    IncreaseBars > Static { height: auto; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="ablations-bars")
+        self.recording, self.logarithmic = "", False
+        self._charts: Sequence[Chart] = ()
+
+    def compose(self) -> ComposeResult:
+        """Yield the text of the bars."""
+        yield Static("", markup=False)
+
+    def show(self, recording: str, charts: Sequence[Chart]) -> None:
+        """Show the charts of a recording."""
+        self.recording, self._charts = recording, charts
+        self._draw()
+
+    def turn(self) -> None:
+        """Change between the linear and the logarithmic scale."""
+        self.logarithmic = not self.logarithmic
+        self._draw()
+
+    def on_resize(self, _event: Resize) -> None:
+        """Draw as wide as the screen is now."""
+        self._draw()
+
+    def _draw(self) -> None:
+        width = self.scrollable_content_region.width
+        lines = draw_charts(self._charts, width, logarithmic=self.logarithmic)
+        scale = "logarithmic above 0.01 nats" if self.logarithmic else "linear"
+        self.border_title = f"{printable(self.recording)}, {scale}" if lines else ""
+        self.query_one(Static).update("\n".join(lines))
+
+
+def _progress(work: Work) -> str:
+    """Return how far a job is, or how it ended."""
+    lines = describe(work).splitlines()
+    wrong = [line for line in lines[2:3] if line.startswith("Error: ")]
+    return "\n".join([lines[0], *wrong])

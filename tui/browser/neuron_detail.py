@@ -1,0 +1,259 @@
+"""One neuron on a page that scrolls: all that `negspace neuron` shows, for the pane Neurons.
+
+What a layer writes may have to be computed from the checkpoint's files, so the page shows it last
+and computes it once a layer; the browser stores nothing of it.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.events import Resize
+from textual.widgets import Static
+
+from store.errors import InputError, NegspaceError, NotFoundError
+from store.printable import printable
+from tui.browser.drawn import Drawn
+from tui.browser.grid import Grid
+from tui.browser.neuron_text import (
+    draw_extremes,
+    draw_head,
+    draw_metrics,
+    draw_writes,
+    pair_context,
+    pairs_answer,
+)
+from tui.browser.plots import (
+    ScatterView,
+    draw_checkpoints,
+    draw_output_histogram,
+    draw_post_histogram,
+)
+
+if TYPE_CHECKING:
+    from analysis.card import Card, CardPair, Scatter, Writes
+    from analysis.written import Written
+    from store.store import Store
+    from tui.browser.app import Browser
+
+PAUSE = 0.06
+"""Seconds before reading: rows that the cursor only passes are not read."""
+NARROW = 64
+"""Columns under which the histograms stand one above the other."""
+KEPT_LAYERS = 8
+"""Layers whose written tokens are kept in memory: (neurons, 20) ids and logits each."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is read of a neuron at once; the scatter is None where its arrays are not there."""
+
+    card: "Card"
+    scatter: "Scatter | None"
+
+
+@runtime_checkable
+class ShowsPosition(Protocol):
+    """The pane Text."""
+
+    async def show_position(self, recording: str, layer: int, neuron: int, position: int) -> None:
+        """Show a position of the text."""
+
+
+class NeuronDetail(Vertical):
+    """The page of one neuron; `show` says which."""
+
+    DEFAULT_CSS = """
+    NeuronDetail { height: 1fr; }
+    NeuronDetail .fault { color: $text-error; height: auto; max-height: 4; display: none; }
+    NeuronDetail .fault.-shown { display: block; }
+    NeuronDetail VerticalScroll { height: 1fr; }
+    NeuronDetail VerticalScroll > * { margin-bottom: 1; }
+    NeuronDetail #detail-histograms { height: auto; }
+    NeuronDetail #detail-histograms > Drawn { margin-right: 2; }
+    NeuronDetail.-narrow #detail-histograms { layout: vertical; }
+    NeuronDetail Grid { height: 13; }
+    NeuronDetail #detail-context, NeuronDetail #detail-kinds { height: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy_card", "Copy card"),
+        Binding("t", "open_text(1)", "Text at T1"),
+        Binding("T", "open_text(2)", "Text at T2", show=False),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.card: Card | None = None
+        self._pair: CardPair | None = None
+        self._written: dict[tuple[str, int], asyncio.Task[Written]] = {}
+
+    def compose(self) -> ComposeResult:
+        """Yield the parts of the page, empty until a neuron is shown."""
+        yield Static("", classes="fault", markup=False)
+        with VerticalScroll(id="detail-page"):
+            yield Drawn(id="detail-head")
+            with Horizontal(id="detail-histograms"):
+                yield Drawn(id="detail-outputs")
+                yield Drawn(id="detail-posts")
+            yield Grid(id="detail-pairs")
+            yield Static("", id="detail-context", markup=False)
+            yield ScatterView(id="detail-scatter")
+            yield Static("", id="detail-kinds", markup=False)
+            yield Drawn(id="detail-checkpoints")
+            yield Drawn(id="detail-extremes")
+            yield Drawn(id="detail-writes")
+            yield Drawn(id="detail-metrics")
+
+    @property
+    def browser(self) -> "Browser":
+        """The application."""
+        from tui.browser.app import Browser
+
+        assert isinstance(self.app, Browser)
+        return self.app
+
+    @property
+    def command(self) -> str:
+        """The command that shows the same; empty where no neuron is shown."""
+        if self.card is None:
+            return ""
+        folder = self.browser.context.folder
+        return f"negspace neuron {self.card.recording} {self.card.name} --all --store {folder}"
+
+    def on_mount(self) -> None:
+        """Hide the page until there is something on it."""
+        self.query_one("#detail-page").display = False
+
+    def on_resize(self, event: Resize) -> None:
+        """Put the histograms above each other where they do not fit beside."""
+        self.set_class(event.size.width < NARROW, "-narrow")
+
+    async def show(self, recording: str, layer: int, neuron: int) -> None:
+        """Show a neuron as soon as it is read; one that is being read is given up."""
+        self.run_worker(self._show(recording, layer, neuron), group="neuron", exclusive=True)
+
+    async def _show(self, recording: str, layer: int, neuron: int) -> None:
+        await asyncio.sleep(PAUSE)
+        reader = self.browser.reader
+        try:
+            page = await reader.read(partial(read_page, reader.store, recording, layer, neuron))
+        except NegspaceError as error:
+            self._show_fault(str(error))
+            return
+        self._show_fault("")
+        await self._show_page(page)
+        await self._show_writes(page.card)
+
+    def _show_fault(self, sentence: str) -> None:
+        line = self.query_one(".fault", Static)
+        line.update(printable(sentence))
+        line.set_class(bool(sentence), "-shown")
+        self.query_one("#detail-page").display = not sentence
+
+    async def _show_page(self, page: Page) -> None:
+        card = page.card
+        self.card, self._pair = card, card.pairs[0] if card.pairs else None
+        self._drawn("head").show(partial(draw_head, card))
+        self._drawn("checkpoints").show(partial(draw_checkpoints, card))
+        self._drawn("extremes").show(partial(draw_extremes, card))
+        self._drawn("metrics").show(partial(draw_metrics, card))
+        self._drawn("writes").show(partial(draw_writes, None))
+        self.query_one("#detail-kinds", Static).update(printable(card.pair_kinds or ""))
+        self._show_pair()
+        scatter = self.query_one(ScatterView)
+        scatter.display = page.scatter is not None
+        if page.scatter is not None:
+            scatter.show(page.scatter)
+        await self.query_one(Grid).show(pairs_answer(card))
+
+    def _drawn(self, part: str) -> Drawn:
+        return self.query_one(f"#detail-{part}", Drawn)
+
+    def _show_pair(self) -> None:
+        """Show what depends on the selected pair: its context, and its marks."""
+        assert self.card is not None
+        self._drawn("outputs").show(partial(draw_output_histogram, self.card, self._pair))
+        self._drawn("posts").show(partial(draw_post_histogram, self.card, self._pair))
+        self.query_one("#detail-context", Static).update(pair_context(self._pair))
+
+    def on_grid_moved(self, event: Grid.Moved) -> None:
+        """Select the pair of the cursor's row."""
+        event.stop()
+        if self.card is not None and event.row < len(self.card.pairs):
+            self._pair = self.card.pairs[event.row]
+            self._show_pair()
+
+    async def _show_writes(self, card: "Card") -> None:
+        from analysis.card import Writes
+
+        try:
+            written = await self._read_written(card)
+        except (InputError, NotFoundError) as error:
+            writes = Writes((), (), str(error).rstrip("."))
+        else:
+            writes = await self._name_written(card, written)
+        if self.card is card:
+            self._drawn("writes").show(partial(draw_writes, writes))
+
+    async def _read_written(self, card: "Card") -> "Written":
+        """Return what the card's layer writes; it is computed to its end once it is begun."""
+        key = (card.recording, card.layer)
+        if key not in self._written:
+            reader = self.browser.reader
+            read = reader.read(partial(read_written, reader.store, *key))
+            self._written[key] = asyncio.create_task(read)
+            for old in list(self._written)[:-KEPT_LAYERS]:
+                del self._written[old]
+        return await asyncio.shield(self._written[key])
+
+    async def _name_written(self, card: "Card", written: "Written") -> "Writes":
+        from analysis.card import name_written
+
+        reader = self.browser.reader
+
+        def name() -> "Writes":
+            layer = reader.store.recording(card.recording).layer(card.layer)
+            return name_written(layer, card.neuron, written)
+
+        return await reader.read(name)
+
+    def action_copy_card(self) -> None:
+        """Copy the card as `negspace neuron` prints it."""
+        from tui.card_text import render_card
+
+        if self.card is not None:
+            self.app.copy_to_clipboard(render_card(self.card, 80, everything=True))
+            self.notify(f"Copied: the card of {self.card.name}.", markup=False)
+
+    async def action_open_text(self, token: int) -> None:
+        """Open the text at the first or the second token of the selected pair."""
+        if self.card is None or self._pair is None:
+            return
+        pair, card = self._pair.pair, self.card
+        pane = await self.browser.pane("text")
+        assert isinstance(pane, ShowsPosition)
+        position = pair.position_1 if token == 1 else pair.position_2
+        await pane.show_position(card.recording, card.layer, card.neuron, position)
+
+
+def read_page(store: "Store", recording: str, layer: int, neuron: int) -> Page:
+    """Return the card of a neuron without what it writes, and its scatter."""
+    from analysis.card import gather_card, read_scatter
+
+    found = store.recording(recording)
+    card = gather_card(found, layer, neuron, keep=False, writes=False)
+    try:
+        return Page(card, read_scatter(found.layer(layer), card))
+    except NotFoundError:
+        return Page(card, None)
+
+
+def read_written(store: "Store", recording: str, layer: int) -> "Written":
+    """Return what a layer writes, computed where the store does not keep it."""
+    from analysis.written import load_written
+
+    return load_written(store.recording(recording).layer(layer), keep=False)
