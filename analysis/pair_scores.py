@@ -6,13 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.metrics.activations import evaluate, is_known
-from analysis.metrics.differentiation import oi_ratios, output_distances, rank_highest
+from analysis.metrics.differentiation import (
+    input_distances,
+    oi_ratios,
+    output_distances,
+    rank_highest,
+)
 from analysis.pair_measures import (
     PairInputs,
     PairMeasures,
     Singles,
     measure_pairs,
-    read_pair_inputs,
     read_weight_norms,
 )
 from store.errors import SelfCheckError
@@ -132,10 +136,11 @@ def find_top_pairs(layer: Layer, neuron: int) -> list[dict[str, Cell]]:
 
     They have no `neuron_rank`; a neuron whose OI is undefined has none.
     """
-    row, inputs = layer.recording.row, read_pair_inputs(layer)
+    row = layer.recording.row
+    dx = input_distances(layer.small("pair_inputs").astype(np.float32))
     outputs = layer.small("pair_outputs")[neuron : neuron + 1].astype(np.float32)
     pairs = read_pairs(layer.recording.store.database, row.pair_set_id)
-    top = TopPairs(row.pair_set_id, pairs, outputs, inputs.dx, known_activation(row))
+    top = TopPairs(row.pair_set_id, pairs, outputs, dx, known_activation(row))
     alone = np.zeros(1)  # the MD of the only neuron there, which comes first whatever it is
     return [found | {"neuron": neuron, "neuron_rank": None} for found in top.rows(alone)]
 

@@ -172,10 +172,11 @@ def written_lines(writes: Writes, width: int) -> list[str]:
     """Return a heading and the logits that a neuron changes most, or why they are not known."""
     if writes.reason is not None:
         return wrap(f"What it writes is not known: {printable(writes.reason)}.", width)
-    lines = ["What it writes: logits that one unit of it adds, no norm applied"]
-    lines.append(f"  {'raised most':<36}lowered most")
+    room = min((width - 26) // 2, 22)
+    lines = wrap("What it writes: logits that one unit of it adds, no norm applied", width)
+    lines.append(f"  {'raised most':<{14 + room}}lowered most")
     for high, low in zip(writes.raises, writes.lowers, strict=True):
-        left = _pad(_keep_start(f"[{printable(high.token)}]", 22), 22)
-        right = _keep_start(f"[{printable(low.token)}]", 22)
+        left = _pad(_keep_start(f"[{printable(high.token)}]", room), room)
+        right = _keep_start(f"[{printable(low.token)}]", room)
         lines.append(f"  {high.logit:>+9.4f} {left}    {low.logit:>+9.4f} {right}")
     return lines

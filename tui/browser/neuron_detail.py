@@ -5,7 +5,7 @@ and computes it once a layer; the browser stores nothing of it.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
@@ -134,7 +134,8 @@ class NeuronDetail(Vertical):
 
     async def show(self, recording: str, layer: int, neuron: int) -> None:
         """Show a neuron as soon as it is read; one that is being read is given up."""
-        self.run_worker(self._show(recording, layer, neuron), group="neuron", exclusive=True)
+        reading = partial(self._show, recording, layer, neuron)
+        self.run_worker(reading, group="neuron", exclusive=True)
 
     async def _show(self, recording: str, layer: int, neuron: int) -> None:
         await asyncio.sleep(PAUSE)
@@ -197,6 +198,7 @@ class NeuronDetail(Vertical):
         else:
             writes = await self._name_written(card, written)
         if self.card is card:
+            self.card = replace(card, writes=writes)
             self._drawn("writes").show(partial(draw_writes, writes))
 
     async def _read_written(self, card: "Card") -> "Written":

@@ -1,5 +1,7 @@
 """The words and numbers on the page of one neuron."""
 
+from textwrap import wrap
+
 import pyarrow as pa
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
@@ -18,7 +20,7 @@ FROM token_pairs WHERE recording = ? AND layer = ? AND neuron = ? ORDER BY pair_
 """The stored pairs of a neuron; those of neurons that are not of highest MD are computed."""
 
 
-def draw_head(card: Card, _width: int) -> Text:
+def draw_head(card: Card, width: int) -> Text:
     """Return which neuron it is, and the metrics that are asked for first."""
     lines = [
         printable(card.recording),
@@ -28,7 +30,7 @@ def draw_head(card: Card, _width: int) -> Text:
         f"  kurt {_short(card, 'kurtosis')}  n {card.n_tokens:,}",
     ]
     if card.reason:
-        lines.append(f"undefined: {printable(card.reason)}")
+        lines += wrap(f"undefined: {printable(card.reason)}", max(width, 20))
     title = f"layer {card.layer} . neuron {card.neuron}\n"
     return Text.assemble((title, "bold"), "\n".join(lines))
 

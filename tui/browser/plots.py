@@ -14,10 +14,11 @@ from textual_plot import HiResMode, PlotWidget
 from analysis.bars import Bars, draw_outputs, draw_posts, share_posts
 from analysis.card import Card, CardPair, Scatter
 from store.printable import printable
-from tui.bars_text import BLOCKS, bar_lines
+from tui.bars_text import bar_lines
 from tui.card_text import number_text
 
 ROWS = 5
+EIGHTHS = " ▏▎▍▌▋▊▉"
 FEWEST_COLUMNS = 21
 BAR = 12
 """Columns of the longest bar of WD by checkpoint."""
@@ -91,7 +92,7 @@ def _marks(
     return "".join(line)
 
 
-def draw_checkpoints(card: Card, _width: int) -> Text:
+def draw_checkpoints(card: Card, width: int) -> Text:
     """Return WD and MD by checkpoint on the same text, with a bar that is longest at the top WD."""
     most = max((row.wd or 0.0 for row in card.checkpoints), default=0.0)
     names = [printable(row.revision) for row in card.checkpoints]
@@ -101,18 +102,16 @@ def draw_checkpoints(card: Card, _width: int) -> Text:
         here = "<" if row.recording == card.recording else " "
         error = "" if row.wd_se is None else f" ± {row.wd_se:.2g}"
         numbers = f"{number_text(row.wd) + error:<18} md {number_text(row.md):<6}"
-        lines.append((f"{here} {name:<{room}} {_bar(row.wd, most)} wd {numbers}\n", ""))
+        bar = f"{_bar(row.wd, most)} " if width >= room + BAR + 35 else ""
+        lines.append((f"{here} {name:<{room}} {bar}wd {numbers}\n", ""))
     text = Text.assemble(*lines)
     text.rstrip()
     return text
 
 
 def _bar(value: float | None, most: float) -> str:
-    eighths = round(8 * BAR * (value or 0.0) / most) if most else 0
-    whole, rest = divmod(eighths, 8)
-    # Partial blocks grow from the left here; those of BLOCKS from the bottom.
-    part = " ▏▎▍▌▋▊▉"[rest].strip()
-    return f"{BLOCKS[0] if value is None else ''}{'█' * whole}{part}".ljust(BAR)
+    whole, rest = divmod(round(8 * BAR * (value or 0.0) / most) if most else 0, 8)
+    return f"{'█' * whole}{EIGHTHS[rest].strip()}".ljust(BAR)
 
 
 class ScatterView(Vertical):

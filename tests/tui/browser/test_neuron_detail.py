@@ -1,0 +1,397 @@
+"""The page of one neuron: what it says, the selected pair, what goes wrong, what it costs."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.text import Text
+from textual.pilot import Pilot
+from textual.widgets import Static
+from textual_fastdatatable import DataTable
+
+from analysis.card import Card, Scatter, gather_card
+from store.store import open_store
+from tests.tui.browser.driving import drive, settle
+from tests.tui.calling import NAME, ask, contents
+from tui.browser import neuron_detail
+from tui.browser.app import Browser
+from tui.browser.drawn import Drawn
+from tui.browser.grid import Grid
+from tui.browser.neuron_detail import NeuronDetail
+from tui.browser.neuron_text import draw_extremes, draw_head, draw_metrics, draw_writes
+from tui.browser.pane import Pane
+from tui.browser.plots import (
+    draw_checkpoints,
+    draw_output_histogram,
+    draw_post_histogram,
+)
+from tui.card_text import render_card
+
+TOP = "SELECT neuron FROM top_pairs WHERE layer = 1 AND source = 'sampled' AND neuron_rank = 0"
+
+
+async def detail_of(app: Browser) -> NeuronDetail:
+    """Put a page in the place of the recordings."""
+    tab = app.query_one("#recordings")
+    await tab.query(Pane).remove()
+    detail = NeuronDetail()
+    await tab.mount(detail)
+    return detail
+
+
+async def show(app: Browser, pilot: Pilot[None], neuron: int, layer: int = 1) -> NeuronDetail:
+    found = app.query(NeuronDetail)
+    detail = found.first() if found else await detail_of(app)
+    await detail.show(NAME, layer, neuron)
+    await settle(app, pilot)
+    return detail
+
+
+def text_of(detail: NeuronDetail, part: str) -> str:
+    return detail.query_one(f"#detail-{part}", Drawn).text
+
+
+def context_of(detail: NeuronDetail) -> str:
+    return str(detail.query_one("#detail-context", Static).render())
+
+
+def card_of(store: Path, neuron: int) -> Card:
+    return gather_card(open_store(store).recording(NAME), 1, neuron, keep=False)
+
+
+def test_the_head_has_wd_and_md_with_error_floor_and_place_among_random(analysed: Path) -> None:
+    ((neuron,), *_) = ask(analysed, TOP)
+    ((wd, wd_se, md, md_sem, n_tokens),) = ask(
+        analysed,
+        "SELECT wd, wd_se, md, md_sem, n_tokens FROM neurons "
+        f"WHERE layer = 1 AND neuron = {neuron}",
+    )
+    random = ask(analysed, "SELECT wd FROM random_directions WHERE layer = 1")
+    below = 0
+    for (other,) in random:
+        below += float(str(other)) < float(str(wd))
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await show(app, pilot, int(str(neuron)))
+        title, _recording, first, second, third, *_ = text_of(detail, "head").splitlines()
+        assert title == f"layer 1 . neuron {neuron}"
+        error = "" if wd_se is None else f" ± {wd_se:.2g}"
+        floor = 0.8332 / float(str(n_tokens)) ** 0.5
+        assert first.startswith(f"WD {wd:.4g}{error} (floor {floor:.3g}, ")
+        assert f"above {100 * below / len(random):.1f} % of {len(random):,} random" in first
+        assert second.startswith(f"MD {md:.4g} ± {md_sem:.2g} (above ")
+        assert f"n {n_tokens:,}" in third
+
+    drive(analysed, script)
+
+
+def test_the_pairs_are_those_of_the_table(analysed: Path) -> None:
+    ((neuron,), *_) = ask(analysed, TOP)
+    rows = ask(
+        analysed,
+        "SELECT token_1, token_2, next_1, next_2, output_1, output_2, oi FROM token_pairs "
+        f"WHERE layer = 1 AND neuron = {neuron} ORDER BY pair_rank",
+    )
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await show(app, pilot, int(str(neuron)))
+        grid = detail.query_one(Grid)
+        assert grid.answer is not None
+        assert grid.answer.table.num_rows == len(rows) == 10
+        for place, row in enumerate(rows):
+            cells = grid.cells(place)
+            assert [cells[name] for name in ("T1", "T2", "next1", "next2")] == list(row[:4])
+            for name, value in zip(("out1", "out2", "oi"), row[4:], strict=True):
+                assert cells[name] == pytest.approx(value, rel=1e-3)
+        assert app.reader.store.sql(grid.answer.statement).num_rows == 10
+
+    drive(analysed, script)
+
+
+def test_the_cursor_selects_the_pair_whose_context_and_marks_are_shown(analysed: Path) -> None:
+    card = card_of(analysed, 5)
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await show(app, pilot, 5)
+        detail.query_one(Grid).focus_table()
+        seen = set()
+        for found in card.pairs[:3]:
+            shown = context_of(detail)
+            for context in (found.first, found.second):
+                assert f"{context.before}[{context.token}]{context.after}" in shown
+            seen.add((shown, text_of(detail, "outputs")))
+            await pilot.press("down")
+            await settle(app, pilot)
+        assert len(seen) == 3
+
+    drive(analysed, script)
+
+
+def _reference_bar(borders: list[float], value: float) -> int:
+    for bar in range(len(borders) - 2):
+        if value < borders[bar + 1]:
+            return bar
+    return len(borders) - 2
+
+
+@pytest.fixture(scope="module")
+def card(analysed: Path) -> Card:
+    return card_of(analysed, 5)
+
+
+@given(data=st.data(), width=st.integers(21, 100))
+def test_marks_are_under_the_bars_of_the_outputs(
+    card: Card, data: st.DataObject, width: int
+) -> None:
+    lowest, highest = (card.metric(name).value for name in ("minimum", "maximum"))
+    assert lowest is not None
+    assert highest is not None
+    one, two = (data.draw(st.floats(lowest, highest)) for _ in "12")
+    pair = replace(card.pairs[0], pair=replace(card.pairs[0].pair, output_1=one, output_2=two))
+    shown = replace(card, pairs=(pair,))
+    lines = draw_output_histogram(shown, pair, width).plain.split("\n")
+    low, high = _ends(card)
+    borders = [low + (high - low) * bar / width for bar in range(width + 1)]
+    bars = [_reference_bar(borders, value) for value in (one, two)]
+    if bars[0] != bars[1]:
+        for sign, bar in zip("12", bars, strict=True):
+            assert abs(lines[-2].index(sign) - bar) <= (min(_gaps(borders, (one, two))) < 1e-9)
+
+
+def _ends(card: Card) -> tuple[float, float]:
+    """The ends of the bins that hold outputs."""
+    inner = card.histograms.counts[1:-1]
+    step = (card.histograms.high - card.histograms.low) / len(inner)
+    first, last = 0, len(inner)
+    while inner[first] == 0:
+        first += 1
+    while inner[last - 1] == 0:
+        last -= 1
+    return card.histograms.low + first * step, card.histograms.low + last * step
+
+
+def _gaps(borders: list[float], values: tuple[float, float]) -> Iterator[float]:
+    for value in values:
+        yield min(abs(value - border) for border in borders)
+
+
+@pytest.mark.parametrize(
+    ("post", "column"), [(-1.0, 0), (-1e-9, 9), (0.0, 10), (1e-9, 11), (2.0, 20)]
+)
+def test_marks_after_the_activation_are_on_their_side_of_0(
+    card: Card, post: float, column: int
+) -> None:
+    ends = {"post_minimum": -1.0, "post_maximum": 2.0}
+    metrics = tuple(replace(m, value=ends.get(m.name, m.value)) for m in card.metrics)
+    pair = replace(card.pairs[0], pair=replace(card.pairs[0].pair, post_1=post, post_2=None))
+    shown = replace(card, metrics=metrics, pairs=(pair,))
+    marks = draw_post_histogram(shown, pair, 21).plain.split("\n")[-2]
+    assert (marks.index("1"), "2" in marks) == (column, False)
+
+
+def test_a_neuron_that_is_not_there_is_told_in_place_and_the_next_one_is_shown(
+    analysed: Path,
+) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await show(app, pilot, 5)
+        for layer, neuron, words in ((1, 10**6, "neuron"), (7, 0, "7")):
+            await show(app, pilot, neuron, layer)
+            fault = detail.query_one(".fault", Static)
+            assert fault.display
+            assert words in str(fault.render())
+            assert not detail.query_one("#detail-page").display
+        await show(app, pilot, 6)
+        assert not detail.query_one(".fault").display
+        assert "neuron 6" in text_of(detail, "head")
+
+    drive(analysed, script)
+
+
+@contextmanager
+def counting(name: str) -> Iterator[list[tuple[object, ...]]]:
+    """Count the calls of a function of the page."""
+    calls: list[tuple[object, ...]] = []
+    real = getattr(neuron_detail, name)
+
+    def counted(*args: object) -> object:
+        calls.append(args[1:])
+        return real(*args)
+
+    with patch.object(neuron_detail, name, counted):
+        yield calls
+
+
+def test_what_a_layer_writes_is_computed_once_and_not_stored(store: Path) -> None:
+    before = contents(store)
+    cards = {neuron: card_of(store, neuron) for neuron in (5, 6)}
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        for neuron, card in cards.items():
+            detail = await show(app, pilot, neuron)
+            shown = text_of(detail, "writes")
+            for token in (*card.writes.raises, *card.writes.lowers):
+                assert f"{token.logit:+.4f}" in shown
+
+    with counting("read_written") as calls:
+        drive(store, script)
+    assert calls == [(NAME, 1)]
+    assert contents(store) == before
+
+
+def test_why_it_is_not_known_what_a_neuron_writes(store: Path) -> None:
+    ((source,),) = ask(store, "SELECT source FROM models")
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await show(app, pilot, 5)
+        assert text_of(detail, "writes").startswith("What it writes is not known: ")
+        assert "neuron 5" in text_of(detail, "head")
+
+    with patch("analysis.written.read_output_weights", side_effect=_missing(str(source))):
+        drive(store, script)
+
+
+def _missing(source: str) -> Exception:
+    from store.errors import NotFoundError
+
+    return NotFoundError(f"{source} is gone")
+
+
+def test_neurons_that_are_passed_are_not_read(analysed: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await detail_of(app)
+        for neuron in range(8):
+            await detail.show(NAME, 1, neuron)
+        await settle(app, pilot)
+        assert "neuron 7" in text_of(detail, "head")
+
+    with counting("read_page") as calls:
+        drive(analysed, script)
+    assert calls == [(NAME, 1, 7)]
+
+
+@pytest.mark.parametrize(("key", "which"), [("t", 0), ("T", 1)])
+def test_a_key_opens_the_text_at_the_pair(analysed: Path, key: str, which: int) -> None:
+    pair = card_of(analysed, 5).pairs[1].pair
+    places: list[tuple[object, ...]] = []
+
+    class Shown(Pane):
+        async def show_position(
+            self, recording: str, layer: int, neuron: int, position: int
+        ) -> None:
+            places.append((recording, layer, neuron, position))
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await show(app, pilot, 5)
+
+        async def pane(name: str) -> Pane:
+            assert name == "text"
+            return Shown()
+
+        detail.query_one(Grid).focus_table()
+        with patch.object(app, "pane", pane):
+            await pilot.press("down")
+            await settle(app, pilot)
+            await pilot.press(key)
+            await settle(app, pilot)
+
+    drive(analysed, script)
+    assert places == [(NAME, 1, 5, (pair.position_1, pair.position_2)[which])]
+
+
+def test_the_card_is_copied_as_the_command_prints_it(analysed: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await show(app, pilot, 5)
+        detail.query_one("#detail-page").focus()
+        await pilot.press("y")
+        assert app.clipboard == render_card(card_of(analysed, 5), 80, everything=True)
+        assert detail.command.startswith(f"negspace neuron {NAME} 1.5 ")
+
+    drive(analysed, script)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+def test_all_parts_are_reached_by_scrolling(analysed: Path, size: tuple[int, int]) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await show(app, pilot, 5)
+        page = detail.query_one("#detail-page")
+        page.focus()
+        assert detail.query_one("#detail-head").region.bottom <= size[1]
+        await pilot.press("end")
+        await pilot.wait_for_scheduled_animations()
+        last = page.children[-1]
+        assert last.region.bottom <= page.region.bottom
+        assert page.max_scroll_x == 0
+        table = detail.query_one(DataTable)
+        assert table.row_count == 10
+
+    drive(analysed, script, size=size)
+
+
+def test_no_line_is_wider_than_the_page_at_sixty_columns(card: Card) -> None:
+    card = replace(card, reason="no variance: " + "skewness, " * 20)
+    draws: list[Callable[[int], Text]] = [
+        *(partial(d, card) for d in (draw_head, draw_metrics, draw_extremes, draw_checkpoints)),
+        *(partial(d, card, None) for d in (draw_output_histogram, draw_post_histogram)),
+        partial(draw_writes, card.writes),
+    ]
+    for draw in draws:
+        assert max(map(cell_len, draw(60).plain.split("\n"))) <= 60
+
+
+def test_the_values_of_all_metrics_are_in_one_column_where_two_do_not_fit(card: Card) -> None:
+    lines = {width: draw_metrics(card, width).plain.split("\n") for width in (75, 76)}
+    assert len(lines[75]) == len(card.metrics) + 1
+    assert len(lines[76]) == len(card.metrics) // 2 + 1
+    for metric in card.metrics:
+        shown = "-" if metric.value is None else f"{metric.value:.4g}"
+        (line,) = [line for line in lines[75] if line.split()[0] == metric.name]
+        assert line.split()[1] == shown
+
+
+def test_the_bars_of_checkpoints_are_as_long_as_wd(card: Card) -> None:
+    rows = [replace(card.checkpoints[0], revision=f"step{i}", wd=wd, recording=str(i))
+            for i, wd in enumerate((0.4, 0.2, None, 0.1))]  # fmt: skip
+    shown = replace(card, checkpoints=tuple(rows), recording="1")
+    _, *lines = draw_checkpoints(shown, 80).plain.split("\n")
+    assert [line.count("█") for line in lines] == [12, 6, 0, 3]
+    assert [line[0] for line in lines] == [" ", "<", " ", " "]
+
+
+def test_a_scatter_without_distances_is_told(analysed: Path) -> None:
+    from tui.browser.plots import ScatterView
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await show(app, pilot, 5)
+        view = detail.query_one(ScatterView)
+        assert "dy / median" in str(view.query_one(".title", Static).render())
+        import numpy as np
+
+        nothing = np.zeros(0)
+        view.show(Scatter(nothing, nothing, np.zeros(0, np.bool_), None))
+        await settle(app, pilot)
+        assert "nothing to plot" in str(view.query_one(".title", Static).render())
+
+    drive(analysed, script)
+
+
+def test_reading_a_page_loads_no_torch(analysed: Path) -> None:
+    program = f"""
+import sys
+from store.store import open_store
+from tui.browser.neuron_detail import read_page, read_written
+store = open_store({str(analysed)!r})
+read_page(store, {NAME!r}, 1, 5)
+assert read_written(store, {NAME!r}, 1).tokens.shape[1] == 20
+sys.exit("torch" in sys.modules or "transformers" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
