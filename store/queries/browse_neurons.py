@@ -28,8 +28,9 @@ _FIRST = ("layer", "neuron", "wd", "wd_se", "md", "md_sem", "negative_fraction",
           "kurtosis")  # fmt: skip
 _RANDOM = (
     "LEFT JOIN layer_summaries {y} ON {y}.recording_id = n.recording_id AND {y}.layer = n.layer "
-    "AND {y}.population = 'random' AND {y}.metric = '{metric}'"
+    "AND {y}.population = 'random' AND {y}.metric = '{metric}'\n"
 )
+_JOINS = {"yw": _RANDOM.format(y="yw", metric="wd"), "ym": _RANDOM.format(y="ym", metric="md")}
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,24 @@ def list_statement(question: NeuronQuestion, rows: int) -> tuple[str, tuple[Valu
     if question.sort not in _FIRST:  # what a list is sorted by is seen without scrolling
         columns = dict.fromkeys(("layer", "neuron", question.sort, *columns))
     shown = ", ".join(f"{COLUMNS[name]} AS {name}" for name in columns)
-    where = f" AND ({question.condition})" if question.condition else ""
     statement = (
-        f"SELECT {shown}\nFROM neurons n\n{_RANDOM.format(y='yw', metric='wd')}\n"
-        f"{_RANDOM.format(y='ym', metric='md')}\nWHERE n.recording_id = ?{where}\n"
+        f"SELECT {shown}\nFROM (\n{_chosen(question, rows)}\n) c CROSS JOIN neurons n ON "
+        "n.recording_id = ? AND n.layer = c.layer AND n.neuron = c.neuron\n"
+        f"{''.join(_JOINS.values())}ORDER BY {_order(question)}"
+    )
+    recording = question.recording_id
+    return statement, (recording, *question.parameters, recording)
+
+
+def _chosen(question: NeuronQuestion, rows: int) -> str:
+    """Choose the neurons by few columns: an index may have them all, and a sort carries no more."""
+    where = f" AND ({question.condition})" if question.condition else ""
+    used = question.condition + COLUMNS[question.sort]
+    joins = "".join(join for name, join in _JOINS.items() if f"{name}." in used)
+    return (
+        f"SELECT n.layer, n.neuron FROM neurons n\n{joins}WHERE n.recording_id = ?{where}\n"
         f"ORDER BY {_order(question)} LIMIT {rows}"
     )
-    return statement, (question.recording_id, *question.parameters)
 
 
 def _order(question: NeuronQuestion) -> str:

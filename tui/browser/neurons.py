@@ -4,6 +4,7 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
+import pyarrow as pa
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from textual.worker import Worker
 
 NARROW = 100
+INDEXED = ("wd", "layer")
+FIRST_ROWS = 200
+"""Shown while the others are read, where the first rows of a sort are there at once."""
 
 
 @runtime_checkable
@@ -137,24 +141,28 @@ class NeuronsPane(Pane):
         self._show_head("reading ...")
         await self._list(self._choice)
         self._show_head()
-        self._page_cursor()
 
     async def _list(self, choice: RecordingChoice) -> None:
-        statement, parameters = list_statement(self._listing.question(choice), MOST_ROWS + 1)
-        answer = await self.reader.ask(statement, parameters)
+        if self.grid.answer is None and self._listing.sort in INDEXED:
+            await self._show_rows(choice, FIRST_ROWS)
+        await self._show_rows(choice, MOST_ROWS)
+        self._to_top = False
+
+    async def _show_rows(self, choice: RecordingChoice, most: int) -> None:
+        statement, parameters = list_statement(self._listing.question(choice), most + 1)
+        answer = await self.reader.ask(statement, parameters, rows=most)
         directions = await self._read_directions(choice.id)
         table = await self.reader.read(lambda: add_percentiles(answer.table, directions))
-        rows = zip(table["layer"].to_pylist(), table["neuron"].to_pylist(), strict=True)
         marked = self._marked.get(choice.name, set())
         await self.grid.show(
             Answer(answer.statement, table, answer.truncated),
             labels=self._listing.labels(table.column_names),
-            marked=[row in marked for row in rows],
+            marked=[neuron in marked for neuron in _neurons(table)],
             fixed=2,
             row=0 if self._to_top else None,
         )
-        self._to_top = False
         self._note(choice)
+        self._page_cursor()
 
     async def _read_directions(self, recording: int) -> dict[tuple[str, int], Floats]:
         if self._directions_of != recording:
@@ -303,8 +311,7 @@ class NeuronsPane(Pane):
         answer = self.grid.answer
         if answer is None:
             return
-        columns = (answer.table["layer"].to_pylist(), answer.table["neuron"].to_pylist())
-        rows = list(zip(*columns, strict=True))
+        rows = _neurons(answer.table)
         if (layer, neuron) in rows:
             self.grid.move_to(rows.index((layer, neuron)))
             self.show_fault("")
@@ -363,3 +370,7 @@ class NeuronsPane(Pane):
         line = self.query_one("#neurons-fault", Static)
         line.update(printable(sentence))
         line.set_class(bool(sentence), "-shown")
+
+
+def _neurons(table: pa.Table) -> list[tuple[int, int]]:
+    return list(zip(table["layer"].to_pylist(), table["neuron"].to_pylist(), strict=True))
