@@ -2,9 +2,7 @@
 
 import shlex
 import signal
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -21,10 +19,12 @@ from tui.browser.launching import ask_and_start, require_starting
 from tui.browser.pane import Pane
 from tui.browser.processes import interrupt_job
 
+if TYPE_CHECKING:
+    from textual.worker import Worker
+
 POLL_SECONDS = 1.0
 GOES_ON = ("ingest", "analyze", "ablate", "copy")
 """Jobs that the same command goes on with."""
-Action = Callable[[], Awaitable[None]]
 
 
 class JobsPane(Pane):
@@ -70,7 +70,11 @@ class JobsPane(Pane):
     def _poll(self) -> None:
         # A read that takes longer than a second is left to end, not begun again.
         if self.browser.shown is self and not self._busy:
-            self.run_worker(self._read_again, group="jobs-poll")
+            self._busy = True
+            self._follow_all()
+
+    def _follow_all(self) -> "Worker[None]":
+        return self.run_worker(self._read_again, group="jobs-poll")
 
     async def _read_again(self) -> None:
         try:
@@ -97,17 +101,21 @@ class JobsPane(Pane):
         self._wants_keys = False
         with self.app.batch_update():
             await grid.show(make_answer(work))
-            place = [w.key for w in work].index(chosen.key) if _has(work, chosen) else None
-            if place is not None:
-                grid.query_one(DataTable).move_cursor(row=place)
+            keys = [w.key for w in work]
+            if chosen is not None and chosen.key in keys:
+                grid.query_one(DataTable).move_cursor(row=keys.index(chosen.key))
             if focused and self.browser.shown is self:  # a focus in a closed tab opens it
                 grid.focus_table()
 
+    def _follow(self) -> "Worker[None]":
+        return self.run_worker(self._show_chosen, group="jobs-chosen", exclusive=True)
+
     async def _show_chosen(self) -> None:
         row = self.query_one(Grid).row
-        chosen = self._work[row] if row is not None and row < len(self._work) else None
-        if chosen is not None:
-            chosen = await self.reader.read(lambda: read_log(self.reader.store, chosen))
+        chosen = None
+        if row is not None and row < len(self._work):
+            work = self._work[row]
+            chosen = await self.reader.read(lambda: read_log(self.reader.store, work))
         if chosen == self._chosen and chosen is not None:
             return
         self._chosen = chosen
@@ -125,7 +133,7 @@ class JobsPane(Pane):
         """Show the log of the job under the cursor."""
         event.stop()
         if not self._busy:
-            self.run_worker(self._show_chosen, group="jobs-chosen", exclusive=True)
+            self._follow()
 
     def on_grid_chosen(self, event: Grid.Chosen) -> None:
         """Show what is known of the job, to read and to copy."""
@@ -135,21 +143,11 @@ class JobsPane(Pane):
 
     def action_cancel(self) -> None:
         """Stop the job under the cursor, after a question."""
-        self._act(self._cancel)
+        self.act(self._cancel)
 
     def action_retry(self) -> None:
         """Start the command of the job under the cursor again, after a question."""
-        self._act(self._retry)
-
-    def _act(self, action: Action) -> None:
-        self.run_worker(partial(self._guard, action), group="jobs-action", exclusive=True)
-
-    async def _guard(self, action: Action) -> None:
-        self.show_fault("")
-        try:
-            await action()
-        except NegspaceError as error:
-            self.show_fault(str(error))
+        self.act(self._retry)
 
     async def _cancel(self) -> None:
         require_starting(self)
@@ -184,10 +182,6 @@ class JobsPane(Pane):
         if self._chosen is None:
             raise InputError("There is no job under the cursor.")
         return self._chosen
-
-
-def _has(work: list[Work], chosen: Work | None) -> bool:
-    return chosen is not None and chosen.key in [w.key for w in work]
 
 
 def _name(work: Work) -> str:

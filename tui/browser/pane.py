@@ -4,6 +4,7 @@ A pane is built when its tab is first opened. It reads in workers only, shows er
 can say the SQL behind what it shows and the command that would show the same.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Vertical
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from textual.worker import Worker
 
     from tui.browser.app import Browser
+
+Action = Callable[[], Awaitable[None]]
 
 
 class Pane(Vertical):
@@ -73,6 +76,18 @@ class Pane(Vertical):
             self.show_fault(str(error))
         else:
             self.show_fault("")
+
+    def act(self, action: Action) -> "Worker[None]":
+        """Do what a key asks for in a worker, one at a time; its NegspaceErrors are shown."""
+
+        async def run() -> None:
+            self.show_fault("")
+            try:
+                await action()
+            except NegspaceError as error:
+                self.show_fault(str(error))
+
+        return self.run_worker(run, group="action", exclusive=True)
 
     async def load(self) -> None:
         """Read, and show what was read; NegspaceErrors are shown in place."""
