@@ -26,10 +26,13 @@ from tui.browser.job_rows import Work, describe, read_work
 from tui.browser.launching import ask_and_start, require_starting
 from tui.browser.pane import Pane
 from tui.browser.processes import interrupt_job, show_command
+from tui.browser.reader import Answer
 
 POLL_SECONDS = 1.0
 RESULTS, NEW = "ablations-results", "ablations-new"
 AT_WORK = ("running", "starting")
+OF_VIEW = {"new": RESULTS, "stop": RESULTS, "scale": RESULTS, "start": NEW, "back": NEW}
+"""The view in which each key does something."""
 ARGUMENTS = (
     Argument("recording", "Whose neurons, by whose metrics: a name, or a part that is only its."),
     Argument("corpus", "The text of the loss: a file, or a name as wikitext-2:test."),
@@ -41,7 +44,7 @@ class AblationsPane(Pane):
 
     name_shown = "Ablations"
     DEFAULT_CSS = """
-    AblationsPane #ablations-jobs { height: auto; max-height: 4; }
+    AblationsPane #ablations-jobs { height: auto; max-height: 4; display: none; }
     AblationsPane ContentSwitcher { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -95,9 +98,7 @@ class AblationsPane(Pane):
 
     async def load(self) -> None:
         """Show the runs and their bars, and offer the form what the store knows."""
-        answer = await self.reader.ask(STATEMENT)
-        note = "; none yet, n makes one" if answer.table.num_rows == 0 else ""
-        await self.query_one("#ablations-grid", Grid).show(answer, note)
+        await self._show_runs(await self.reader.ask(STATEMENT))
         await self._read_charts()
         database = self.reader.store.database
         names = [row.name for row in await self.reader.read(lambda: list_recordings(database))]
@@ -106,6 +107,15 @@ class AblationsPane(Pane):
         if len(names) == 1 and not self.form.entries["recording"]:
             self.form.fill({"recording": names[0]})
         await self._watch()
+
+    async def _show_runs(self, answer: Answer) -> None:
+        grid = self.query_one("#ablations-grid", Grid)
+        # The tab is opened before it has a table; later the keys stay where they are.
+        focused = grid.has_focus_within or (grid.answer is None and self.browser.shown is self)
+        note = "; none yet, n makes one" if answer.table.num_rows == 0 else ""
+        await grid.show(answer, note)
+        if focused:
+            self.focus_content()
 
     async def _read_charts(self) -> None:
         """Show the bars of the recording under the cursor."""
@@ -149,7 +159,9 @@ class AblationsPane(Pane):
         self._work = [w for w in mine if w.row.state in AT_WORK]
         self._ended = ended[0] if ended else self._ended
         shown = self._work or [w for w in (self._ended,) if w]
-        self.query_one("#ablations-jobs", Static).update("\n".join(map(_progress, shown)))
+        line = self.query_one("#ablations-jobs", Static)
+        line.update("\n".join(map(_progress, shown)))
+        line.display = bool(shown)
         if ended:
             self.notify(_progress(ended[0]), markup=False)
             self.reload()
@@ -166,6 +178,7 @@ class AblationsPane(Pane):
 
     def _show(self, view: str) -> None:
         self._view = view
+        self.refresh_bindings()
         for switcher in self.query(ContentSwitcher):
             switcher.current = view
         self.focus_content()
@@ -174,8 +187,13 @@ class AblationsPane(Pane):
         """Give the keys to the form or to the table."""
         if self._view == NEW:
             self.form.focus_first()
+            return
         for grid in self.query("#ablations-grid").results(Grid):
             grid.focus_table()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the keys of what is shown: the results or the form."""
+        return self._view == OF_VIEW.get(action, self._view)
 
     def action_new(self) -> None:
         """Show the form."""
@@ -197,7 +215,7 @@ class AblationsPane(Pane):
 
     def action_start(self) -> None:
         """Show what the ablation of the form costs, and start it after a yes."""
-        if self._view == NEW and self.form.check():
+        if self.form.check():
             self.show_fault("")
             self._act(self._start(["ablate", *self.form.words]), "start")
 

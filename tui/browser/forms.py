@@ -67,7 +67,9 @@ class SettingsForm(Vertical, Generic[Settings]):
         super().__init__(id=id)
         self._kind, self._arguments = kind, tuple(arguments)
         self._rows = {a.name: Row(a.name, a.label, a.sentence) for a in self._arguments}
-        self._rows |= {entry.name: _row(entry) for entry in fields(kind)}
+        # What the command is about comes before what it shares with others.
+        own = sorted(fields(kind), key=lambda entry: entry.name not in kind.__annotations__)
+        self._rows |= {entry.name: _row(entry) for entry in own}
 
     def compose(self) -> ComposeResult:
         """Yield the fields, and the line for what is wrong with them."""
