@@ -38,11 +38,7 @@ class Browser(App[None]):
     TITLE = "negspace"
     CSS = """
     #head { height: 1; background: $panel; color: $text-muted; }
-<<<<<<< HEAD
-    TabbedContent, ContentSwitcher, TabPane { height: 1fr; }
-=======
     TabbedContent, TabbedContent > ContentSwitcher, TabPane { height: 1fr; }
->>>>>>> b_s
     TabPane { padding: 0 1; }
     .-tight Tab { padding: 0 1 0 0; }
     """
