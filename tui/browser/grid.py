@@ -5,9 +5,8 @@ It keeps the values of the answer; what is shown has fewer digits (`tui/browser/
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -20,8 +19,11 @@ from textual_fastdatatable import DataTable
 
 from store.errors import NegspaceError
 from store.printable import printable
-from tui.browser.display import MARK, shown_table
+from tui.browser.display import MARK, Shown, shown_table
 from tui.browser.reader import Answer
+
+if TYPE_CHECKING:
+    from textual.worker import Worker
 
 
 class Grid(Vertical):
@@ -76,6 +78,7 @@ class Grid(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
+        self.styles.layout = "vertical"  # Textual's own Grid styles all widgets of this name
         self.answer: Answer | None = None
         self._marks = 0
         self._wanted = False
@@ -107,10 +110,11 @@ class Grid(Vertical):
         await before.remove()
         self.answer, self._marks = answer, 0 if marked is None else 1
         heads = [Text(printable((labels or {}).get(n, n))) for n in answer.table.column_names]
+        heads = [*([Text(" ")] * self._marks), *heads]
         table = DataTable(
-            data=shown, cursor_type="row", zebra_stripes=True, render_markup=False,
+            data=shown.table, cursor_type="row", zebra_stripes=True, render_markup=False,
             show_row_labels=False, max_column_content_width=40, null_rep="-",
-            column_labels=[*([Text(" ")] * self._marks), *heads],
+            column_labels=[*heads], column_widths=_widths(shown, heads),
             fixed_columns=fixed + self._marks if fixed else 0,
         )  # fmt: skip
         await self.mount(table, before=0)
@@ -172,21 +176,22 @@ class Grid(Vertical):
         if cells:
             self._copy("\t".join("" if v is None else str(v) for v in cells.values()))
 
-    def action_export(self) -> None:
+    def action_export(self) -> "Worker[None]":
         """Ask for a file, and write the rows to it."""
-        if self.answer is not None:
-            self.run_worker(partial(self._export, self.answer), group="export", exclusive=True)
+        return self.run_worker(self._export, group="export", exclusive=True)
 
-    async def _export(self, answer: Answer) -> None:
+    async def _export(self) -> None:
         from tui.browser.export import check_target, default_name, write_answer
         from tui.browser.prompts import LineDialog
 
-        folder = _store_folder(self)
+        answer, folder = self.answer, _store_folder(self)
+        if answer is None:
+            return
         dialog = LineDialog(
             "Export the rows to a file (.csv or .parquet)",
             default_name(self.id), lambda text: check_target(text, folder),
         )  # fmt: skip
-        text = await self.app.push_screen_wait(dialog)
+        text: str | None = await self.app.push_screen_wait(dialog)
         if text is None:
             return
         try:
@@ -216,6 +221,11 @@ class Grid(Vertical):
         place = event.column_index - self._marks
         if self.answer is not None and place >= 0:
             self.post_message(self.HeaderChosen(self, self.answer.table.column_names[place]))
+
+
+def _widths(shown: Shown, heads: Sequence[Text]) -> list[int | None]:
+    pairs = zip(shown.widths, heads, strict=True)
+    return [None if width is None else max(width, head.cell_len) for width, head in pairs]
 
 
 def _store_folder(grid: Grid) -> Path:
