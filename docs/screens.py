@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from store.store import open_store
 from tui.browser.app import Browser
@@ -43,6 +44,8 @@ async def draw(folder: Path, name: str) -> str:
     """Return a tab as it looks once all is read, as SVG."""
     app = Browser(open_store(folder), Context(folder=folder, read_only=True))
     async with app.run_test(size=SIZES[name]) as pilot:
+        # Where the store lies here means nothing to a reader.
+        app.query_one("#head", Static).update(f"{folder.name}   read-only")
         await app.pane(name)
         await _settle(app, pilot)
         if name == "sql":
