@@ -42,8 +42,6 @@ class Browser(App[None]):
     TabPane { padding: 0 1; }
     .-tight Tab { padding: 0 1 0 0; }
     """
-    # All titles fit into 80 columns.
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-tight"), (90, "-roomy")]
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(i), f"open('{name}')", title, show=False)
@@ -57,6 +55,8 @@ class Browser(App[None]):
 
     def __init__(self, store: Store, context: Context) -> None:
         super().__init__()
+        # Under 90 columns the titles of the tabs move together, so that all fit into 80.
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-tight"), (90, "-roomy")]
         self.store, self.context = store, context
         self.reader = Reader(store)
         self._file = state_file(store)

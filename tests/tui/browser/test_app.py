@@ -195,7 +195,10 @@ def test_a_state_that_makes_no_sense_is_as_if_it_were_not_there(empty: Path, tex
 def test_state_is_kept_by_store_and_read_back(small: Path, tmp_path: Path) -> None:
     one, two = (open_or_create_store(folder) for folder in (small, tmp_path / "two"))
     assert state_file(one) != state_file(two)
-    kept = {"neurons": {"sort": "md", "marked": [1, 2]}, "app": {"tab": "sql"}}
+    kept: dict[str, dict[str, object]] = {
+        "neurons": {"sort": "md", "marked": [1, 2]},
+        "app": {"tab": "sql"},
+    }
     write_state(state_file(one), kept)
     assert read_state(state_file(one)) == kept
     assert read_state(state_file(two)) == {}
