@@ -14,18 +14,17 @@ from store.readonly import Value
 Floats = npt.NDArray[np.float64]
 PLACED = ("wd", "md")
 """The metrics that are shown with their percentile among random directions."""
+_FIRST = ("layer", "neuron", "wd", "wd_se", "md", "md_sem", "negative_fraction", "skewness",
+          "kurtosis")  # fmt: skip
 COLUMNS: Mapping[str, str] = {
-    "layer": "n.layer",
-    "neuron": "n.neuron",
-    **{name: f"n.{name}" for name in METRICS},
+    **{name: f"n.{name}" for name in (*_FIRST, *METRICS)},
     "wd_floor": "0.8332 / sqrt(n.n_tokens)",
     "wd_random_p99": "yw.p99",
     "md_random_p99": "ym.p99",
     "reason": "n.reason",
 }
-"""What a list can be filtered and sorted by: columns of `neuron_metrics` and their SQL."""
-_FIRST = ("layer", "neuron", "wd", "wd_se", "md", "md_sem", "negative_fraction", "skewness",
-          "kurtosis")  # fmt: skip
+"""What a list can be filtered and sorted by: columns of `neuron_metrics` and their SQL, in
+the order shown."""
 _RANDOM = (
     "LEFT JOIN layer_summaries {y} ON {y}.recording_id = n.recording_id AND {y}.layer = n.layer "
     "AND {y}.population = 'random' AND {y}.metric = '{metric}'\n"
@@ -64,9 +63,9 @@ def list_choices(database: Database) -> list[RecordingChoice]:
 
 def list_statement(question: NeuronQuestion, rows: int) -> tuple[str, tuple[Value, ...]]:
     """Return the SELECT of the first `rows` neurons, those without the metric last."""
-    columns = dict.fromkeys((*_FIRST, *COLUMNS))
+    columns = list(COLUMNS)
     if question.sort not in _FIRST:  # what a list is sorted by is seen without scrolling
-        columns = dict.fromkeys(("layer", "neuron", question.sort, *columns))
+        columns = list(dict.fromkeys(("layer", "neuron", question.sort, *columns)))
     shown = ", ".join(f"{COLUMNS[name]} AS {name}" for name in columns)
     statement = (
         f"SELECT {shown}\nFROM (\n{_chosen(question, rows)}\n) c CROSS JOIN neurons n ON "

@@ -62,7 +62,9 @@ class ChoiceDialog(ModalScreen[str | None]):
         width: 80%; max-width: 90; height: auto; max-height: 90%; border: round $primary;
         background: $surface; padding: 0 1;
     }
-    ChoiceDialog OptionList { height: auto; max-height: 100%; border: none; }
+    ChoiceDialog OptionList, ChoiceDialog OptionList:focus {
+        height: auto; max-height: 100%; border: none; padding: 0;
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Back")]
 
