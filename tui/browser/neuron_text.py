@@ -30,9 +30,11 @@ def draw_head(card: Card, width: int) -> Text:
         f"  kurt {_short(card, 'kurtosis')}  n {card.n_tokens:,}",
     ]
     if card.reason:
-        lines += wrap(f"undefined: {printable(card.reason)}", max(width, 20))
+        lines.append(f"undefined: {printable(card.reason)}")
     title = f"layer {card.layer} . neuron {card.neuron}\n"
-    return Text.assemble((title, "bold"), "\n".join(lines))
+    room = max(width, 20)
+    wrapped = (part for line in lines for part in wrap(line, room, subsequent_indent="  "))
+    return Text.assemble((title, "bold"), "\n".join(wrapped))
 
 
 def _measure(name: str, metric: Metric, n_random: int, more: str) -> str:
