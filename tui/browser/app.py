@@ -38,6 +38,7 @@ class Browser(App[None]):
     TITLE = "negspace"
     CSS = """
     #head { height: 1; background: $panel; color: $text-muted; }
+    TabbedContent, ContentSwitcher, TabPane { height: 1fr; }
     TabPane { padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

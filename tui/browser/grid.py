@@ -1,16 +1,29 @@
-"""A table of rows that can be copied and exported; it knows the statement behind it."""
+"""A table of rows that can be copied, marked and exported; it knows the statement behind it.
 
-from collections.abc import Mapping
-from typing import ClassVar
+It keeps the values of the answer; what is shown has fewer digits (`tui/browser/display.py`).
+"""
 
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Static
 from textual_fastdatatable import DataTable
 
+from store.errors import NegspaceError
+from store.printable import printable
+from tui.browser.display import MARK, Shown, shown_table
 from tui.browser.reader import Answer
+
+if TYPE_CHECKING:
+    from textual.worker import Worker
 
 
 class Grid(Vertical):
@@ -24,6 +37,7 @@ class Grid(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy_cell", "Copy cell"),
         Binding("Y", "copy_row", "Copy row", show=False),
+        Binding("e", "export", "Export"),
     ]
 
     class Chosen(Message):
@@ -64,25 +78,66 @@ class Grid(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
+        self.styles.layout = "vertical"  # Textual's own Grid styles all widgets of this name
         self.answer: Answer | None = None
+        self._marks = 0
+        self._wanted = False
 
     def compose(self) -> ComposeResult:
         """Yield the line under the table; the table comes with the first answer."""
         yield Static("", classes="grid--note", markup=False)
 
-    async def show(self, answer: Answer, note: str = "") -> None:
-        """Show the rows of an answer in place of those before; the cursor stays in its row."""
-        row = self.row or 0
-        self.answer = answer
-        await self.query(DataTable).remove()
+    async def show(
+        self,
+        answer: Answer,
+        note: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        marked: Sequence[bool] | None = None,
+        fixed: int = 0,
+        row: int | None = None,
+    ) -> None:
+        """Show the rows of an answer in place of those before.
+
+        The cursor stays in its row, or goes to `row`. `labels` are heads in place of the columns'
+        names, `marked` says of each row whether it is marked (a column of its own, then), and the
+        first `fixed` columns stay when the others scroll.
+        """
+        row = (self.row or 0) if row is None else row
+        shown = await asyncio.to_thread(shown_table, answer.table, marked)
+        before = self.query(DataTable)
+        focused = any(table.has_focus for table in before)
+        await before.remove()
+        self.answer, self._marks = answer, 0 if marked is None else 1
+        heads = [Text(printable((labels or {}).get(n, n))) for n in answer.table.column_names]
+        heads = [*([Text(" ")] * self._marks), *heads]
         table = DataTable(
-            data=answer.table, cursor_type="row", zebra_stripes=True, render_markup=False,
+            data=shown.table, cursor_type="row", zebra_stripes=True, render_markup=False,
             show_row_labels=False, max_column_content_width=40, null_rep="-",
+            column_labels=[*heads], column_widths=_widths(shown, heads),
+            fixed_columns=fixed + self._marks if fixed else 0,
         )  # fmt: skip
         await self.mount(table, before=0)
-        if row < answer.table.num_rows:
-            table.move_cursor(row=row)
-        self.query_one(".grid--note", Static).update(_count(answer) + note)
+        table.move_cursor(row=row if row < answer.table.num_rows else 0)
+        # A focus inside a hidden tab would open that tab.
+        if (focused or self._wanted) and _is_displayed(self):
+            table.focus()
+        self._wanted = False
+        self.set_note(note)
+
+    def set_note(self, note: str) -> None:
+        """Write something after the number of rows in the line under the table."""
+        if self.answer is not None:
+            self.query_one(".grid--note", Static).update(printable(_count(self.answer) + note))
+
+    def mark(self, row: int, marked: bool) -> None:
+        """Show a row as marked, or no longer so; only where `show` was told of marks."""
+        if self._marks:
+            self.query_one(DataTable).update_cell(row, 0, MARK if marked else "")
+
+    def move_to(self, row: int) -> None:
+        """Put the cursor into a row."""
+        self.query_one(DataTable).move_cursor(row=row)
 
     @property
     def row(self) -> int | None:
@@ -102,22 +157,49 @@ class Grid(Vertical):
         return cells
 
     def focus_table(self) -> None:
-        """Give the table the keys."""
-        for table in self.query(DataTable):
+        """Give the table the keys, or the first that is shown."""
+        tables = self.query(DataTable)
+        self._wanted = not tables
+        for table in tables:
             table.focus()
 
     def action_copy_cell(self) -> None:
         """Copy the row's first cell that the cursor is on."""
         cells = self.cells()
         if cells:
-            table = self.query_one(DataTable)
-            self._copy(str(list(cells.values())[table.cursor_column]))
+            place = self.query_one(DataTable).cursor_column - self._marks
+            self._copy(str(list(cells.values())[max(place, 0)]))
 
     def action_copy_row(self) -> None:
         """Copy the row, its cells separated by tabs."""
         cells = self.cells()
         if cells:
             self._copy("\t".join("" if v is None else str(v) for v in cells.values()))
+
+    def action_export(self) -> "Worker[None]":
+        """Ask for a file, and write the rows to it."""
+        return self.run_worker(self._export, group="export", exclusive=True)
+
+    async def _export(self) -> None:
+        from tui.browser.export import check_target, default_name, write_answer
+        from tui.browser.prompts import LineDialog
+
+        answer, folder = self.answer, _store_folder(self)
+        if answer is None:
+            return
+        dialog = LineDialog(
+            "Export the rows to a file (.csv or .parquet)",
+            default_name(self.id), lambda text: check_target(text, folder),
+        )  # fmt: skip
+        text: str | None = await self.app.push_screen_wait(dialog)
+        if text is None:
+            return
+        try:
+            await asyncio.to_thread(write_answer, answer, Path(text).expanduser())
+        except NegspaceError as error:
+            self.notify(printable(str(error)), severity="error", markup=False)
+        else:
+            self.notify(printable(f"{_count(answer)}: written to {text}."), markup=False)
 
     def _copy(self, text: str) -> None:
         self.app.copy_to_clipboard(text)
@@ -136,10 +218,25 @@ class Grid(Vertical):
     def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
         """Tell of the chosen column."""
         event.stop()
-        if self.answer is not None:
-            self.post_message(
-                self.HeaderChosen(self, self.answer.table.column_names[event.column_index])
-            )
+        place = event.column_index - self._marks
+        if self.answer is not None and place >= 0:
+            self.post_message(self.HeaderChosen(self, self.answer.table.column_names[place]))
+
+
+def _widths(shown: Shown, heads: Sequence[Text]) -> list[int | None]:
+    pairs = zip(shown.widths, heads, strict=True)
+    return [None if width is None else max(width, head.cell_len) for width, head in pairs]
+
+
+def _store_folder(grid: Grid) -> Path:
+    from tui.browser.app import Browser
+
+    assert isinstance(grid.app, Browser)
+    return grid.app.store.folder
+
+
+def _is_displayed(grid: Grid) -> bool:
+    return all(node.display for node in grid.ancestors_with_self if isinstance(node, Widget))
 
 
 def _count(answer: Answer) -> str:

@@ -1,0 +1,90 @@
+"""Dialogs that ask for one line of text, or for one of a list."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from store.errors import NegspaceError
+from store.printable import printable
+
+
+class LineDialog(ModalScreen[str | None]):
+    """Asks for a line; what is wrong with it is said in place. Esc gives None."""
+
+    DEFAULT_CSS = """
+    LineDialog { align: center middle; }
+    LineDialog > Vertical {
+        width: 80%; max-width: 90; height: auto; border: round $primary;
+        background: $surface; padding: 0 1;
+    }
+    LineDialog .fault { color: $text-error; height: auto; display: none; }
+    LineDialog .fault.-shown { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Back")]
+
+    def __init__(self, title: str, value: str, check: Callable[[str], object]) -> None:
+        super().__init__()
+        self._title, self._value, self._check = title, value, check
+
+    def compose(self) -> ComposeResult:
+        """Yield the question, the line, and where its fault is said."""
+        with Vertical():
+            yield Label(printable(self._title), markup=False)
+            yield Input(self._value, compact=True, select_on_focus=False)
+            yield Static("", classes="fault", markup=False)
+            yield Label("Enter takes it, Esc closes", markup=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take the line if nothing is wrong with it."""
+        event.stop()
+        try:
+            self._check(event.value)
+        except NegspaceError as error:
+            fault = self.query_one(".fault", Static)
+            fault.update(printable(str(error)))
+            fault.add_class("-shown")
+        else:
+            self.dismiss(event.value.strip())
+
+
+class ChoiceDialog(ModalScreen[str | None]):
+    """Asks for one of a list of (key, text); Esc gives None."""
+
+    DEFAULT_CSS = """
+    ChoiceDialog { align: center middle; }
+    ChoiceDialog > Vertical {
+        width: 80%; max-width: 90; height: auto; max-height: 90%; border: round $primary;
+        background: $surface; padding: 0 1;
+    }
+    ChoiceDialog OptionList { height: auto; max-height: 100%; border: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Back")]
+
+    def __init__(self, title: str, choices: Sequence[tuple[str, str]], chosen: str = "") -> None:
+        super().__init__()
+        self._title, self._choices, self._chosen = title, choices, chosen
+
+    def compose(self) -> ComposeResult:
+        """Yield the question and the list, at what is chosen now."""
+        with Vertical():
+            yield Label(f"{printable(self._title)} (Enter takes it, Esc closes)", markup=False)
+            options = [Option(printable(text)) for _, text in self._choices]
+            yield OptionList(*options, markup=False)
+
+    def on_mount(self) -> None:
+        """Put the cursor at what is chosen now."""
+        keys = [key for key, _ in self._choices]
+        listed = self.query_one(OptionList)
+        listed.highlighted = keys.index(self._chosen) if self._chosen in keys else None
+        listed.focus()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Answer with the key."""
+        event.stop()
+        self.dismiss(self._choices[event.option_index][0])
