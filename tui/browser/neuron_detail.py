@@ -178,7 +178,7 @@ class NeuronDetail(Vertical):
         scatter.display = page.scatter is not None
         if page.scatter is not None:
             scatter.show(page.scatter)
-        await self.query_one(Grid).show(pairs_answer(card))
+        await self.query_one("#detail-pairs", Grid).show(pairs_answer(card), row=0)
 
     def _drawn(self, part: str) -> Drawn:
         return self.query_one(f"#detail-{part}", Drawn)

@@ -119,11 +119,8 @@ _COLUMNS = ("T1", "T2", "next1", "next2", "dx", "out1", "out2", "oi")
 def _pair_row(found: CardPair) -> tuple[str | float | None, ...]:
     contexts, pair = (found.first, found.second), found.pair
     texts = (*(c.token for c in contexts), *(c.next_token for c in contexts))
-    numbers = (pair.input_distance, pair.output_1, pair.output_2, pair.oi)
-    return (
-        *(None if text is None else _in_cell(text) for text in texts),
-        *(float(f"{number:.4g}") for number in numbers),
-    )
+    cells = (None if text is None else _in_cell(text) for text in texts)
+    return (*cells, pair.input_distance, pair.output_1, pair.output_2, pair.oi)
 
 
 def _in_cell(token: str) -> str:
