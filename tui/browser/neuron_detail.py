@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from store.store import Store
     from tui.browser.app import Browser
 
-PAUSE = 0.06
+PAUSE = 0.04
 """Seconds before reading: rows that the cursor only passes are not read."""
 NARROW = 64
 """Columns under which the histograms stand one above the other."""
@@ -76,7 +76,7 @@ class NeuronDetail(Vertical):
     NeuronDetail #detail-histograms { height: auto; }
     NeuronDetail #detail-histograms > Drawn { margin-right: 2; }
     NeuronDetail.-narrow #detail-histograms { layout: vertical; }
-    NeuronDetail Grid { height: 13; }
+    NeuronDetail #detail-pairs { height: 13; }
     NeuronDetail #detail-context, NeuronDetail #detail-kinds { height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -124,6 +124,15 @@ class NeuronDetail(Vertical):
         folder = self.browser.context.folder
         return f"negspace neuron {self.card.recording} {self.card.name} --all --store {folder}"
 
+    @property
+    def statement(self) -> str:
+        """The SQL behind the table of pairs; empty where no neuron is shown."""
+        return "" if self.card is None else pairs_answer(self.card).statement
+
+    def focus_page(self) -> None:
+        """Give the keys to the page."""
+        self.query_one("#detail-page").focus()
+
     def on_mount(self) -> None:
         """Hide the page until there is something on it."""
         self.query_one("#detail-page").display = False
@@ -169,7 +178,7 @@ class NeuronDetail(Vertical):
         scatter.display = page.scatter is not None
         if page.scatter is not None:
             scatter.show(page.scatter)
-        await self.query_one(Grid).show(pairs_answer(card))
+        await self.query_one("#detail-pairs", Grid).show(pairs_answer(card), row=0)
 
     def _drawn(self, part: str) -> Drawn:
         return self.query_one(f"#detail-{part}", Drawn)

@@ -30,9 +30,11 @@ def draw_head(card: Card, width: int) -> Text:
         f"  kurt {_short(card, 'kurtosis')}  n {card.n_tokens:,}",
     ]
     if card.reason:
-        lines += wrap(f"undefined: {printable(card.reason)}", max(width, 20))
+        lines.append(f"undefined: {printable(card.reason)}")
     title = f"layer {card.layer} . neuron {card.neuron}\n"
-    return Text.assemble((title, "bold"), "\n".join(lines))
+    room = max(width, 20)
+    wrapped = (part for line in lines for part in wrap(line, room, subsequent_indent="  "))
+    return Text.assemble((title, "bold"), "\n".join(wrapped))
 
 
 def _measure(name: str, metric: Metric, n_random: int, more: str) -> str:
@@ -117,11 +119,8 @@ _COLUMNS = ("T1", "T2", "next1", "next2", "dx", "out1", "out2", "oi")
 def _pair_row(found: CardPair) -> tuple[str | float | None, ...]:
     contexts, pair = (found.first, found.second), found.pair
     texts = (*(c.token for c in contexts), *(c.next_token for c in contexts))
-    numbers = (pair.input_distance, pair.output_1, pair.output_2, pair.oi)
-    return (
-        *(None if text is None else _in_cell(text) for text in texts),
-        *(float(f"{number:.4g}") for number in numbers),
-    )
+    cells = (None if text is None else _in_cell(text) for text in texts)
+    return (*cells, pair.input_distance, pair.output_1, pair.output_2, pair.oi)
 
 
 def _in_cell(token: str) -> str:

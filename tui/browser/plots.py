@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.theme import Theme
 from textual.widgets import Static
 from textual_plot import HiResMode, PlotWidget
 
@@ -98,15 +99,20 @@ def draw_checkpoints(card: Card, width: int) -> Text:
     names = [printable(row.revision) for row in card.checkpoints]
     room = max(map(len, names), default=0)
     lines = [("WD and MD by checkpoint\n", "bold")]
-    for row, name in zip(card.checkpoints, names, strict=True):
+    values = [_with_error(row.wd, row.wd_se) for row in card.checkpoints]
+    wide = max(map(len, values), default=0)
+    for row, name, value in zip(card.checkpoints, names, values, strict=True):
         here = "<" if row.recording == card.recording else " "
-        error = "" if row.wd_se is None else f" ± {row.wd_se:.2g}"
-        numbers = f"{number_text(row.wd) + error:<18} md {number_text(row.md):<6}"
-        bar = f"{_bar(row.wd, most)} " if width >= room + BAR + 35 else ""
-        lines.append((f"{here} {name:<{room}} {bar}wd {numbers}\n", ""))
+        bar = f"{_bar(row.wd, most)} " if width >= room + BAR + wide + 16 else ""
+        numbers = f"wd {value:<{wide}} md {number_text(row.md)}"
+        lines.append((f"{here} {name:<{room}} {bar}{numbers}\n", ""))
     text = Text.assemble(*lines)
     text.rstrip()
     return text
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    return number_text(value) + ("" if error is None else f" ± {error:.2g}")
 
 
 def _bar(value: float | None, most: float) -> str:
@@ -129,14 +135,29 @@ class ScatterView(Vertical):
         yield PlotWidget(allow_pan_and_zoom=False)
         yield Static("● top pair   · other pair   line: the bound |w| dx", markup=False)
 
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._scatter: Scatter | None = None
+
     def on_mount(self) -> None:
         """Leave the keys and most of the room to others; the plot has no margins before."""
         plot = self.query_one(PlotWidget)
         plot.can_focus = False
         plot.margin_left, plot.margin_top, plot.margin_bottom = 6, 0, 1
+        # The plot keeps the colours that it was given, so another theme needs another drawing.
+        self.app.theme_changed_signal.subscribe(self, self._redraw)
+
+    def on_canvas_resize(self) -> None:
+        """Draw again: a canvas has no size before the page is scrolled to it."""
+        self.query_one(PlotWidget).refresh(layout=True)
+
+    def _redraw(self, _theme: Theme) -> None:
+        if self._scatter is not None:
+            self.call_after_refresh(self.show, self._scatter)
 
     def show(self, scatter: Scatter) -> None:
         """Plot the pairs; x in units of the largest distance, y of the median."""
+        self._scatter = scatter
         plot = self.query_one(PlotWidget)
         plot.clear()
         if len(scatter.x) == 0:

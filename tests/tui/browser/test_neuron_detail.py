@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from rich.text import Text
 from textual.pilot import Pilot
 from textual.widgets import Static
 from textual_fastdatatable import DataTable
+from textual_plot import PlotWidget
 
 from analysis.card import Card, Scatter, gather_card
 from store.store import open_store
@@ -30,6 +32,7 @@ from tui.browser.neuron_detail import NeuronDetail
 from tui.browser.neuron_text import draw_extremes, draw_head, draw_metrics, draw_writes
 from tui.browser.pane import Pane
 from tui.browser.plots import (
+    ScatterView,
     draw_checkpoints,
     draw_output_histogram,
     draw_post_histogram,
@@ -132,6 +135,20 @@ def test_the_cursor_selects_the_pair_whose_context_and_marks_are_shown(analysed:
             await pilot.press("down")
             await settle(app, pilot)
         assert len(seen) == 3
+
+    drive(analysed, script)
+
+
+def test_another_neuron_starts_at_its_first_pair(analysed: Path) -> None:
+    first = card_of(analysed, 6).pairs[0]
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await show(app, pilot, 5)
+        detail.query_one("#detail-pairs", Grid).focus_table()
+        await pilot.press("down", "down")
+        await show(app, pilot, 6)
+        assert f"{first.first.before}[{first.first.token}]" in context_of(detail)
+        assert detail.query_one("#detail-pairs", Grid).row == 0
 
     drive(analysed, script)
 
@@ -367,20 +384,53 @@ def test_the_bars_of_checkpoints_are_as_long_as_wd(card: Card) -> None:
 
 
 def test_a_scatter_without_distances_is_told(analysed: Path) -> None:
-    from tui.browser.plots import ScatterView
-
     async def script(app: Browser, pilot: Pilot[None]) -> None:
         detail = await show(app, pilot, 5)
         view = detail.query_one(ScatterView)
         assert "dy / median" in str(view.query_one(".title", Static).render())
-        import numpy as np
-
         nothing = np.zeros(0)
         view.show(Scatter(nothing, nothing, np.zeros(0, np.bool_), None))
         await settle(app, pilot)
         assert "nothing to plot" in str(view.query_one(".title", Static).render())
 
     drive(analysed, script)
+
+
+def test_the_scatter_is_drawn_once_it_is_scrolled_to(analysed: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await show(app, pilot, 5)
+        detail.query_one("#detail-page").scroll_to_widget(
+            detail.query_one(ScatterView), animate=False, force=True
+        )
+        await settle(app, pilot)
+        await pilot.pause(0.2)
+        # The sign's explanation is one; the others are points.
+        assert app.export_screenshot().count("●") > 1
+
+    drive(analysed, script, size=(80, 24))
+
+
+def test_the_points_of_the_scatter_follow_the_theme(analysed: Path) -> None:
+    styles = []
+    plain = PlotWidget.scatter
+
+    def scatter(self: PlotWidget, x: object, y: object, marker: str, style: str) -> None:
+        styles.append(style)
+        plain(self, x, y, marker, style)  # type: ignore[arg-type]
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await show(app, pilot, 5)
+        for theme in ("textual-light", "textual-dark"):
+            app.theme = theme
+            await settle(app, pilot)
+            await pilot.pause(0.1)
+            colour = detail.query_one(PlotWidget).rich_style.color
+            assert colour is not None
+            assert styles[-1] == f"bold {colour.name}"
+        assert len(set(styles[-4:])) == 4
+
+    with patch.object(PlotWidget, "scatter", scatter):
+        drive(analysed, script)
 
 
 def test_reading_a_page_loads_no_torch(analysed: Path) -> None:
