@@ -15,6 +15,7 @@ from store.readonly import QueryLimits, run_query
 from store.store import open_store
 from tests.tui.browser.driving import drive, settle
 from tui.browser.app import Browser
+from tui.browser.editor import make_editor
 from tui.browser.schema_tree import SchemaTree
 from tui.browser.sql import SqlPane
 from tui.browser.sql_dialogs import ExportDialog, QuestionDialog
@@ -288,3 +289,33 @@ def test_every_column_has_its_meaning(analysed: Path) -> None:
     assert tables[0].is_view
     assert not tables[-1].is_view
     assert all(column.description for table in tables for column in table.columns)
+
+
+def test_the_editor_is_plain_without_the_grammar_and_follows_the_theme(
+    analysed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        coloured = (await open_pane(app, pilot)).editor
+        assert (coloured.language, coloured.theme) == ("sql", "monokai")
+        app.theme = "textual-light"
+        await settle(app, pilot)
+        assert coloured.theme == "github_light"
+        monkeypatch.setattr("textual.widgets._text_area.get_language", lambda _name: None)
+        plain = make_editor("SELECT 1", id="plain")
+        assert (plain.language, plain.text) == (None, "SELECT 1")
+
+    drive(analysed, script)
+
+
+def test_reload_runs_again_what_was_run(analysed: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_pane(app, pilot)
+        await run(pane, pilot, "SELECT random() AS n")
+        first = rows_of(pane)
+        await pilot.press("escape", "r")
+        await settle(app, pilot)
+        assert rows_of(pane) != first
+        pane.editor.load_text("SELECT 1")
+        assert pane.statement == "SELECT random() AS n"
+
+    drive(analysed, script)
