@@ -22,16 +22,17 @@ _AFTER_FROM = re.compile(r"\b(?:FROM|JOIN)\s+\w*\Z", re.IGNORECASE)
 def complete(before: str, after: str, names: Names) -> list[str]:
     """Return the names that go on what stands before the cursor, the likeliest first.
 
-    Each begins, in any case of letters, with the word that is typed, and is longer than it.
+    Each begins, in any case of letters, with the word that is typed. After a whole name there is
+    nothing to offer.
     """
-    if _is_inside(before) or re.match(r"\w", after):
-        return []
     owner, word = typed(before)
-    if not word and owner is None:
+    if _is_inside(before) or re.match(r"[\w.]", after) or not (word or owner):
         return []
     sources = find_sources(before + after, names)
-    candidates = _candidates(before, owner, sources, names)
-    return [name for name in dict.fromkeys(candidates) if _goes_on(name, word)]
+    candidates = dict.fromkeys(_candidates(before, owner, sources, names))
+    if any(name.lower() == word.lower() for name in candidates):
+        return []
+    return [name for name in candidates if name.lower().startswith(word.lower())]
 
 
 def typed(before: str) -> tuple[str | None, str]:
@@ -62,10 +63,6 @@ def _candidates(
     read = sources.values() or names
     columns = [column for table in read for column in names[table]]
     return [*columns, *names]
-
-
-def _goes_on(name: str, word: str) -> bool:
-    return name.lower().startswith(word.lower()) and len(name) > len(word)
 
 
 def _is_inside(before: str) -> bool:

@@ -19,6 +19,9 @@ from tui.browser.completion import Names, complete, typed
 class Editor(TextArea):
     """A text area that knows the names of a schema."""
 
+    DEFAULT_CSS = """
+    Editor > .text-area--suggestion { text-style: italic; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+n", "next_name", "Next name", show=False),
     ]
@@ -32,6 +35,7 @@ class Editor(TextArea):
 
     names: Names = MappingProxyType({})
     offers: tuple[str, ...] = ()
+    _edited_at = (0, 0)
 
     def on_mount(self) -> None:
         """Follow the theme of the application."""
@@ -43,12 +47,14 @@ class Editor(TextArea):
 
     def update_suggestion(self) -> None:
         """Offer the names that may follow what is typed."""
+        self._edited_at = self.cursor_location
         after = self.get_text_range(self.cursor_location, self.document.end)
         self._offer(tuple(complete(self._before(), after, self.names)))
 
     def on_text_area_selection_changed(self) -> None:
-        """Offer what fits where the cursor is now."""
-        self.update_suggestion()
+        """Offer nothing where the cursor only passes: the right arrow would write it."""
+        if self.cursor_location != self._edited_at:
+            self._offer(())
 
     def action_next_name(self) -> None:
         """Show the next of the names on offer."""

@@ -1,6 +1,7 @@
 """An answer as a terminal may show it: what users select can hold any bytes."""
 
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,7 +18,7 @@ def printable_answer(answer: Answer) -> Answer:
     return replace(answer, table=pa.table(columns, names=list(names)))
 
 
-def _printable_column(column: "pa.ChunkedArray[pa.Scalar[pa.DataType]]") -> object:
+def _printable_column(column: "pa.ChunkedArray[Any]") -> object:
     if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
         return pa.array([_printable_cell(value) for value in column.to_pylist()], pa.string())
     return column

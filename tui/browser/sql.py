@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -35,7 +36,7 @@ HINT = "F5 or Ctrl+J runs, Tab completes, Esc leaves the editor"
 NARROW = 100
 MOST_KEPT = 200
 LONGEST_KEPT = 20_000
-Work = Callable[[], Awaitable[None]]
+Task = Callable[[], Awaitable[None]]
 
 
 class Results(Grid):
@@ -60,7 +61,7 @@ class SqlPane(Pane):
     SqlPane.-tables SchemaTree { display: block; }
     SqlPane Editor { height: 35%; min-height: 4; border: tall $primary-muted; padding: 0; }
     SqlPane Editor:focus { border: tall $primary; }
-    SqlPane #sql-hint { height: 1; color: $text-muted; }
+    SqlPane #sql-hint { height: auto; max-height: 3; color: $text-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5,ctrl+j", "run", "Run", key_display="F5"),
@@ -164,15 +165,15 @@ class SqlPane(Pane):
     def _run(self, text: str) -> None:
         self._start(lambda: self._ask(text))
 
-    def _start(self, work: Work) -> None:
+    def _start(self, task: Task) -> None:
         self._started = time.monotonic()
         self.show_fault("")
-        self._work = self.run_worker(partial(self._guard, work), group="sql-work", exclusive=True)
+        self._work = self.run_worker(partial(self._guard, task), group="sql-work", exclusive=True)
         self._tell_time()
 
-    async def _guard(self, work: Work) -> None:
+    async def _guard(self, task: Task) -> None:
         try:
-            await work()
+            await task()
         except NegspaceError as error:
             self.show_fault(str(error))
             self._hint(HINT)
@@ -227,7 +228,7 @@ class SqlPane(Pane):
     def on_editor_offered(self, event: Editor.Offered) -> None:
         """Name what Tab and Ctrl+N offer."""
         if not self.running:
-            names = "  ".join(event.names[:8])
+            names = "  ".join(event.names[:5])
             self._hint(f"Tab: {names}   (Ctrl+N next)" if names else HINT)
 
     def on_schema_tree_name_chosen(self, event: SchemaTree.NameChosen) -> None:
@@ -240,11 +241,9 @@ class SqlPane(Pane):
         if not self.running:
             self._hint(printable(event.text))
 
-    def action_questions(self) -> None:
+    @work(group="sql-questions", exclusive=True)
+    async def action_questions(self) -> None:
         """Choose among questions, about the newest recording where they are about one."""
-        self.run_worker(self._choose_question, group="sql-questions", exclusive=True)
-
-    async def _choose_question(self) -> None:
         try:
             name = await self.reader.read(lambda: newest_recording(self.reader.store.database))
         except NegspaceError as error:
