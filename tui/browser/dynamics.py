@@ -48,6 +48,15 @@ CHANGE_LINES = (
     ("random_low", "random 2.5 %"),
 )
 
+NO_WD = (
+    "No checkpoint of a known step is measured; run `negspace ingest MODEL CORPUS --revision all`, "
+    "then `negspace analyze`."
+)
+NO_CHANGES = (
+    "No weight change of this layer is measured: two recorded checkpoints of a model, with a step "
+    "each, are needed; then run `negspace analyze`."
+)
+
 
 @dataclass(frozen=True)
 class Course:
@@ -136,13 +145,11 @@ class DynamicsPane(Pane):
         courses = split_courses(answer.table.to_pylist())
         await self.query_one(Grid).show(answer, " of WD")
         await self._draw([(c.name, c.draw("step", WD_LINES)) for c in courses])
-        self._say(
-            f"Layer {self._layer}: WD of its neurons by training step. {name_marks(_names(WD_LINES))} "
-            "of random directions."
-            if courses
-            else "No checkpoint of a known step is measured; run `negspace ingest MODEL CORPUS "
-            "--revision all`, then `negspace analyze`."
-        )
+        self._say(self._wd_caption() if courses else NO_WD)
+
+    def _wd_caption(self) -> str:
+        marks = name_marks(_names(WD_LINES))
+        return f"Layer {self._layer}: WD by training step. {marks} of random directions."
 
     async def _load_weights(self) -> None:
         answer = await self.reader.ask(*ask_weight_changes(self._layer))
@@ -152,13 +159,14 @@ class DynamicsPane(Pane):
         courses = split_courses(table.to_pylist())
         await self.query_one(Grid).show(Answer(answer.statement, table, answer.truncated))
         await self._draw([(c.name, c.draw("to_step", CHANGE_LINES)) for c in courses])
+        self._say(self._weights_caption(found) if courses else NO_CHANGES)
+
+    def _weights_caption(self, found: Mapping[tuple[str, str], Dynamics]) -> str:
+        marks = name_marks(_names(CHANGE_LINES))
         notes = " ".join(f"{model}: {_explain(each)}" for (model, _), each in found.items())
-        self._say(
-            f"Layer {self._layer}: mean weight change ||w' - w|| of the {COHORT} neurons of highest WD over each "
-            f"interval. {name_marks(_names(CHANGE_LINES))} of random cohorts. {notes}"
-            if courses
-            else f"No weight change of layer {self._layer} is measured: two recorded checkpoints of a model, "
-            "with a step each, are needed; then run `negspace analyze`."
+        return (
+            f"Layer {self._layer}: mean ||w' - w|| of the {COHORT} neurons of highest WD over each "
+            f"interval. {marks} of random cohorts. {notes}"
         )
 
     async def _read_cohorts(self, rows: Sequence[Row]) -> dict[tuple[str, str], Dynamics]:

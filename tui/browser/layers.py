@@ -120,7 +120,7 @@ class LayersPane(Pane):
     @property
     def command(self) -> str:
         """The command that draws the profile."""
-        words = ["negspace", "figures", "--only", "2a,2b", "--recordings", self._recording]
+        words = ["negspace", "figures", "--only", "2a,2b", "--recording", self._recording]
         return shlex.join([*words, "--store", str(self.context.folder)])
 
     async def load(self) -> None:

@@ -34,12 +34,70 @@ def lines(heat: HeatMap) -> list[str]:
     return [heat.render_line(y).text.rstrip() for y in range(heat.size.height)]
 
 
-def test_the_map_and_the_table_say_what_the_store_says(analysed: Path) -> None:
-    profile = fetch(
-        analysed,
-        "SELECT source_layer, layer, oi_z, n_pairs FROM layer_profiles WHERE variant = 'paper' "
-        "ORDER BY source_layer, layer",
+def keep_profile(store: Path, rows: list[tuple[object, ...]]) -> None:
+    """Put rows of (variant, source layer, layer, oi_z, sem, low, high) in place of the profile."""
+    with sqlite3.connect(store / "negspace.sqlite") as connection:
+        ((key, pair_set),) = connection.execute("SELECT id, pair_set_id FROM recordings")
+        connection.execute("DELETE FROM layer_profiles")
+        connection.executemany(
+            "INSERT INTO layer_profiles (recording_id, pair_set_id, variant, source_layer, layer, "
+            "oi_z, oi_z_sem, low, high, n_pairs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 77)",
+            [(key, pair_set, *row) for row in rows],
+        )
+
+
+PAPER = ((0.712, -0.26, None), (0.0, 0.5, 0.125), (-1.4, 12.25, 0.3))
+"""oi_z by source layer and layer; random directions reach to 0.2 in all cells."""
+
+
+def test_the_map_says_what_the_store_says(store: Path) -> None:
+    keep_profile(
+        store,
+        [("paper", s, t, PAPER[s][t], 0.05, None, None) for s in range(3) for t in range(3)]
+        + [("random", s, t, 0.1, None, 0.05, 0.2) for s in range(3) for t in range(3)],
     )
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_layers(app, pilot)
+        assert [line.split() for line in lines(pane.query_one(HeatMap))[:4]] == [
+            ["from", "0", "1", "2"],
+            ["0", "0.71*", "-0.26", "·"],
+            ["1", "0.00", "0.50*", "0.12"],
+            ["2", "-1.40", "12.25*0.30*"],
+        ]
+        await pilot.press("down", "right")
+        await pilot.pause()
+        assert read(pane, "#layers-cell") == (
+            "pairs of layer 1 in layer 1: oi_z 0.500 ± 0.050; random 0.050 to 0.200; 77 pairs"
+        )
+        await pilot.press("z", "z", "z")
+        await pilot.pause()
+        assert lines(pane.query_one(HeatMap))[3] == "   2 -1 9 0"
+        assert "Underlined" in read(pane, ".caption")
+
+    drive(store, script)
+
+
+def test_a_map_larger_than_the_screen_follows_the_cursor(store: Path) -> None:
+    layers = range(60)
+    keep_profile(
+        store, [("paper", s, t, s + t / 100, 0, None, None) for s in layers for t in layers]
+    )
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_layers(app, pilot)
+        await pilot.press("z", "end", *["down"] * 59)
+        await settle(app, pilot)
+        shown = lines(pane.query_one(HeatMap))
+        assert shown[0].split()[0] == "from"
+        assert shown[0].split()[-1] == "59"
+        assert shown[-1].split()[0] == "59" or shown[-2].split()[0] == "59"
+        assert "pairs of layer 59 in layer 59" in read(pane, "#layers-cell")
+
+    drive(store, script, size=(80, 24))
+
+
+def test_the_table_has_the_share_above_random_directions(analysed: Path) -> None:
     above = fetch(
         analysed,
         "SELECT n.layer, avg(n.wd > s.p99) FROM neurons n JOIN layer_summaries s "
@@ -47,17 +105,9 @@ def test_the_map_and_the_table_say_what_the_store_says(analysed: Path) -> None:
     )
 
     async def script(app: Browser, pilot: Pilot[None]) -> None:
-        pane = await open_layers(app, pilot)
-        head, *rows = lines(pane.query_one(HeatMap))
-        assert head.split() == ["from", *(str(row[1]) for row in profile[:2])]
-        shown = [word.rstrip("*") for row in rows[:2] for word in row.split()[1:]]
-        assert shown == [f"{row[2]:.2f}" for row in profile]
-        await pilot.press("right")
-        await pilot.pause()
-        assert f"{profile[1][2]:.3f} ±" in read(pane, "#layers-cell")
-        assert read(pane, "#layers-cell").endswith(f"{profile[1][3]} pairs")
-        grid = pane.query_one(Grid)
-        assert [(grid.cells(i)["layer"], grid.cells(i)["share_above"]) for i in range(2)] == above
+        grid = (await open_layers(app, pilot)).query_one(Grid)
+        rows = [grid.cells(row) for row in range(2)]
+        assert [(row["layer"], row["share_above"]) for row in rows] == above
 
     drive(analysed, script)
 
@@ -83,14 +133,14 @@ def test_variant_and_measure_change_the_map_and_survive_a_restart(analysed: Path
 
 
 def test_enter_goes_to_the_neurons_of_the_layer(analysed: Path) -> None:
-    layers = [row[0] for row in fetch(analysed, "SELECT layer FROM recording_layers ORDER BY 1")]
+    (layer,) = fetch(analysed, "SELECT max(layer) FROM layer_profiles")
 
     async def script(app: Browser, pilot: Pilot[None]) -> None:
         await open_layers(app, pilot)
         await pilot.press("right", "enter")
         await settle(app, pilot)
         grid = app.query_one(NeuronsPane).query(Grid).first()
-        assert {grid.cells(row)["layer"] for row in range(5)} == {layers[1]}
+        assert {grid.cells(row)["layer"] for row in range(5)} == {layer[0]}
         assert app.shown is app.query_one(NeuronsPane)
 
     drive(analysed, script)
