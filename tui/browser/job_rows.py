@@ -132,8 +132,8 @@ def _cells(row: JobRow) -> dict[str, object]:
         "left": None if left is None else format_seconds(left),
         "started (UTC)": row.started_at[:16].replace("T", " "),
         "took": format_seconds(took) if row.job else None,
-        "recording": row.recording and printable(row.recording),
-        "command": printable(row.command),
+        "recording": row.recording,
+        "command": row.command,
     }
 
 

@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
-from textual_fastdatatable import DataTable
 
 from store.errors import InputError, NegspaceError
 from store.queries.browse_jobs import STATEMENT
@@ -44,7 +43,7 @@ class JobsPane(Pane):
         super().__init__()
         self._work: list[Work] = []
         self._chosen: Work | None = None
-        self._busy = self._wants_keys = False
+        self._busy = False
 
     def compose(self) -> ComposeResult:
         """Yield the table above the log."""
@@ -95,26 +94,23 @@ class JobsPane(Pane):
             self._busy = False
 
     async def _show(self, work: list[Work]) -> None:
-        grid, chosen = self.query_one(Grid), self._chosen
+        grid, chosen = self.query_one(Grid), self._at_cursor()
+        keys = [w.key for w in work]
+        row = keys.index(chosen.key) if chosen is not None and chosen.key in keys else None
         self._work = work
-        focused = grid.has_focus_within or self._wants_keys
-        self._wants_keys = False
         with self.app.batch_update():
-            await grid.show(make_answer(work))
-            keys = [w.key for w in work]
-            if chosen is not None and chosen.key in keys:
-                grid.query_one(DataTable).move_cursor(row=keys.index(chosen.key))
-            if focused and self.browser.shown is self:  # a focus in a closed tab opens it
-                grid.focus_table()
+            await grid.show(make_answer(work), row=row)
+
+    def _at_cursor(self) -> Work | None:
+        row = self.query_one(Grid).row
+        return self._work[row] if row is not None and row < len(self._work) else None
 
     def _follow(self) -> "Worker[None]":
         return self.run_worker(self._show_chosen, group="jobs-chosen", exclusive=True)
 
     async def _show_chosen(self) -> None:
-        row = self.query_one(Grid).row
-        chosen = None
-        if row is not None and row < len(self._work):
-            work = self._work[row]
+        work, chosen = self._at_cursor(), None
+        if work is not None:
             chosen = await self.reader.read(lambda: read_log(self.reader.store, work))
         if chosen == self._chosen and chosen is not None:
             return
@@ -125,7 +121,6 @@ class JobsPane(Pane):
 
     def focus_content(self) -> None:
         """Give the table the keys, and read what changed while the tab was closed."""
-        self._wants_keys = not self._work
         self.query_one(Grid).focus_table()
         self._poll()
 

@@ -54,11 +54,7 @@ class RecordingsPane(Pane):
         """Show the recordings."""
         answer = await self.reader.ask(STATEMENT)
         empty = "" if answer.table.num_rows else "; n makes the first"
-        grid = self.query_one(Grid)
-        focused = grid.answer is None or grid.has_focus_within
-        await grid.show(answer, empty)
-        if focused and self.browser.shown is self:
-            grid.focus_table()
+        await self.query_one(Grid).show(answer, empty)
 
     def focus_content(self) -> None:
         """Give the table the keys."""
