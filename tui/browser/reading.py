@@ -7,7 +7,7 @@ from analysis.windows import Extremes, Outputs, check_neuron, read_extremes, rea
 from store.errors import InputError, NegspaceError, NotFoundError, UsageError
 from store.printable import printable
 from store.queries.browse_text import TextToken, find_first_neuron, list_window_tokens
-from store.queries.recordings import find_recording
+from store.queries.recordings import find_recording, list_recordings
 from store.readonly import QueryResult
 from store.recording import Layer, Recording
 from store.store import Store
@@ -99,6 +99,16 @@ def parse_place(text: str, here: Place) -> Place:
         )
     position = here.position if found[3] is None else int(found[3])
     return Place(here.recording, int(found[1]), int(found[2]), position)
+
+
+def list_names(store: Store) -> list[str]:
+    """Return the names of the recordings, oldest first; raises NotFoundError where none is."""
+    names = [row.name for row in list_recordings(store.database)]
+    if not names:
+        raise NotFoundError(
+            "The store has no recording yet: `negspace ingest` or `negspace demo` adds one."
+        )
+    return names
 
 
 def read_window(store: Store, place: Place) -> Reading:

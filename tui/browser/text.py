@@ -13,17 +13,16 @@ from textual.containers import Horizontal
 from textual.widgets import Input, Select, Static
 
 from analysis.windows import Outputs
-from store.errors import NegspaceError, NotFoundError, UsageError
+from store.errors import NegspaceError, UsageError
 from store.printable import printable
 from store.queries.browse_text import select_window
-from store.queries.recordings import list_recordings
 from tui.browser.pane import Pane
 from tui.browser.reader import write_out
-from tui.browser.reading import Place, Reading, parse_place, read_window
+from tui.browser.reading import Place, Reading, list_names, parse_place, read_window
 from tui.browser.token_text import TokenText
 from tui.output import write_file
 
-LEGEND = "- = ≡ negative, underlined   ▁ ▄ █ positive, bold   from 1/4, 1/2, 3/4 of "
+LEGEND = "- = ≡ negative underlined  ▁ ▄ █ positive bold  1/4 1/2 3/4 of max |y| "
 NOWHERE = Place("", exact=False)
 
 
@@ -40,7 +39,7 @@ class TextPane(Pane):
     TextPane #text-jump.-shown { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "window(1)", "Next window"),
+        Binding("n", "window(1)", "Next"),
         Binding("p", "window(-1)", "Previous"),
         Binding("x", "extreme(-1)", "Lowest"),
         Binding("X", "extreme(1)", "Highest"),
@@ -99,27 +98,20 @@ class TextPane(Pane):
 
     async def load(self) -> None:
         """Read the window and show it; without its shades where the arrays are not here."""
+        store, place = self.reader.store, self.here
+        names = await self.reader.read(lambda: list_names(store))
+        if not place.exact and place.recording not in names:
+            place = replace(place, recording=names[0])
         try:
-            reading = await self._read(self.here)
+            reading = await self.reader.read(lambda: read_window(store, place))
         except NegspaceError:
             self._goal = None
+            self._list(names, self.here.recording)
             raise
+        self._list(names, reading.recording.name)
         self._show(reading)
         if reading.fault is not None:
             raise reading.fault
-
-    async def _read(self, place: Place) -> Reading:
-        store = self.reader.store
-        rows = await self.reader.read(lambda: list_recordings(store.database))
-        names = [row.name for row in rows]
-        if not names:
-            raise NotFoundError(
-                "The store has no recording yet: `negspace ingest` or `negspace demo` adds one."
-            )
-        if not place.exact and place.recording not in names:
-            place = replace(place, recording=names[0])
-        self._list(names, place.recording)
-        return await self.reader.read(lambda: read_window(store, place))
 
     def _list(self, names: list[str], current: str) -> None:
         select: Select[str] = self.query_one(Select)

@@ -57,7 +57,10 @@ class TokenText(ScrollView, can_focus=True):
         self._lines = Lines((), ())
 
     def show(self, texts: Sequence[str], strengths: Sequence[int], cursor: int) -> None:
-        """Show printable tokens with their strengths, which may be empty; the cursor on one."""
+        """Show printable tokens with their strengths, which may be empty; the cursor on one.
+
+        Its line comes to the middle of the screen.
+        """
         self._texts, self._strengths = texts, strengths
         self.cursor = min(max(cursor, 0), max(len(texts) - 1, 0))
         self._arrange()
@@ -75,14 +78,14 @@ class TokenText(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         self._lines = lay_out(self._texts, self._strengths, width)
         self.virtual_size = Size(width, len(self._lines.rows))
-        self._follow()
+        self._follow(center=True)
 
-    def _follow(self) -> None:
+    def _follow(self, *, center: bool = False) -> None:
         """Bring the cursor's line into view, and paint."""
         if self._lines.starts:
             row = self._lines.starts[self.cursor]
             region = Region(0, row, self.virtual_size.width, 2)
-            self.scroll_to_region(region, animate=False, x_axis=False)
+            self.scroll_to_region(region, animate=False, x_axis=False, center=center)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:

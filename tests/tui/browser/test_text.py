@@ -117,6 +117,27 @@ def test_windows_and_tokens_are_walked(tmp_path: Path) -> None:
     drive(made.store.folder, script)
 
 
+def test_a_place_comes_to_the_middle(tmp_path: Path) -> None:
+    long = Plan(n_windows=1, window_length=2000, n_neurons=7)
+    made = make_recording(tmp_path, long)
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await opened(app, pilot)
+        await pane.show_position(made.name, 1, 5, 1000)
+        await settle(app, pilot)
+        text = pane.query_one(TokenText)
+        strips = [text.render_line(y) for y in range(text.size.height)]
+        (row,) = [
+            y for y, strip in enumerate(strips)
+            if any(part.style is not None and part.style.reverse for part in strip)
+        ]  # fmt: skip
+        assert abs(row - text.size.height // 2) <= 2
+        await pressed(app, pilot, "pageup")
+        assert pane.here.position < 900
+
+    drive(made.store.folder, script, size=(80, 24))
+
+
 def test_a_neuron_is_typed(tmp_path: Path) -> None:
     made = make_recording(tmp_path, SMALL)
     value = float(made.preactivations[1][69, 123])
@@ -159,6 +180,48 @@ def test_another_recording_keeps_the_place_where_it_can(tmp_path: Path) -> None:
         assert pane.here == Place(less.name, 0, 0, 99)
         assert pane.query_one(Select).value == less.name
         assert app.focused is pane.query_one(TokenText)
+
+    drive(made.store.folder, script)
+
+
+def test_a_recording_without_layers_leaves_the_view(tmp_path: Path) -> None:
+    made = make_recording(tmp_path, SMALL)
+    bare = make_recording(made.store, Plan(n_windows=1, model="bare"))
+    with made.store.database.write() as connection:
+        connection.exec_driver_sql(f"DELETE FROM recording_layers WHERE recording_id = {bare.id}")
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await opened(app, pilot)
+        await pressed(app, pilot, "n", "c", "down", "enter")
+        assert "has no layer yet" in fault(pane)
+        assert pane.query_one(Select).value == made.name
+        assert pane.here == Place(made.name, 0, 0, 50)
+
+    drive(made.store.folder, script)
+
+
+def test_a_token_is_clicked(tmp_path: Path) -> None:
+    made = make_recording(tmp_path, SMALL)
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await opened(app, pilot)
+        await pilot.click(TokenText, offset=(5, 0))
+        assert pane.here.position == 1
+        await pilot.click(TokenText, offset=(9, 1))
+        assert pane.here.position == 3
+
+    drive(made.store.folder, script)
+
+
+def test_damaged_bytes_are_not_shown(tmp_path: Path) -> None:
+    made = make_recording(tmp_path, SMALL)
+    file = made.file("preactivations")
+    file.write_bytes(b"\xff" + file.read_bytes()[1:])
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await opened(app, pilot)
+        assert "rows 0 to 63 are not what was written" in fault(pane)
+        assert said(app, "#text-token") == "position 0  [ the]  document 0"
 
     drive(made.store.folder, script)
 
