@@ -154,16 +154,21 @@ class Scatter:
     slope: float | None
 
 
-def gather_card(
-    recording: Recording, layer: int, neuron: int, *, keep: bool, writes: bool = True
-) -> Card:
+def gather_card(recording: Recording, layer: int, neuron: int, *, keep: bool) -> Card:
     """Return the card of a neuron; `keep` stores what the layer writes once it is computed.
 
-    Without `writes` the card leaves out what it writes, which may have to be computed first.
     Raises NotFoundError where the layer is not recorded or not measured, InputError where it has
     no such neuron.
     """
-    there = recording.layer(layer)
+    return gather_layer_card(recording.layer(layer), neuron, keep=keep)
+
+
+def gather_layer_card(there: Layer, neuron: int, *, keep: bool, writes: bool = True) -> Card:
+    """Return the card of a neuron of a layer, as `gather_card` does.
+
+    Without `writes` the card leaves out what it writes, which may have to be computed first.
+    """
+    recording, layer = there.recording, there.row.layer
     check_range("neuron", np.array([neuron]), there.row.n_neurons)
     metrics = _find_metrics(there, neuron)
     database, row = recording.store.database, recording.row
@@ -220,11 +225,11 @@ def _gather_histograms(layer: Layer, neuron: int, metrics: NeuronRow) -> Histogr
     from analysis.metrics.histograms import REACH as STDS  # numba takes half a second to load
 
     known = metrics.post_minimum is not None
-    post = layer.small("post_histogram")[neuron].tolist() if known else []
+    post = layer.small("post_histogram", [neuron])[0].tolist() if known else []
     return Histograms(
         metrics.mean - STDS * metrics.std,
         metrics.mean + STDS * metrics.std,
-        tuple(layer.small("histogram")[neuron].tolist()),
+        tuple(layer.small("histogram", [neuron])[0].tolist()),
         tuple(post),
     )
 
@@ -258,8 +263,8 @@ def _tell_pairs(recording: Recording, layer: int, neuron: int) -> str | None:
 
 
 def _gather_extremes(layer: Layer, neuron: int) -> tuple[tuple[Extreme, ...], tuple[Extreme, ...]]:
-    positions = layer.small("extreme_positions")[neuron].tolist()
-    values = layer.small("extreme_values")[neuron].tolist()
+    positions = layer.small("extreme_positions", [neuron])[0].tolist()
+    values = layer.small("extreme_values", [neuron])[0].tolist()
     low, high = (
         _list_extremes(layer, positions[part], values[part])
         for part in (slice(EXTREMES), slice(EXTREMES, None))
@@ -306,7 +311,7 @@ def read_scatter(layer: Layer, card: Card) -> Scatter:
     """Return the sampled pairs of a neuron as its input-output scatter shows them (METHODS 5)."""
     from analysis.metrics.differentiation import input_distances, output_distances
 
-    outputs = layer.small("pair_outputs")[card.neuron : card.neuron + 1].astype(np.float32)
+    outputs = layer.small("pair_outputs", [card.neuron]).astype(np.float32)
     dx = input_distances(layer.small("pair_inputs").astype(np.float32))
     dy = output_distances(outputs)[0]
     valid = dx > 0.0

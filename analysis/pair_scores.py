@@ -138,7 +138,7 @@ def find_top_pairs(layer: Layer, neuron: int) -> list[dict[str, Cell]]:
     """
     row = layer.recording.row
     dx = input_distances(layer.small("pair_inputs").astype(np.float32))
-    outputs = layer.small("pair_outputs")[neuron : neuron + 1].astype(np.float32)
+    outputs = layer.small("pair_outputs", [neuron]).astype(np.float32)
     pairs = read_pairs(layer.recording.store.database, row.pair_set_id)
     top = TopPairs(row.pair_set_id, pairs, outputs, dx, known_activation(row))
     alone = np.zeros(1)  # the MD of the only neuron there, which comes first whatever it is

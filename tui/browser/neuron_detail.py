@@ -5,7 +5,8 @@ and computes it once a layer; the browser stores nothing of it.
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
@@ -13,12 +14,16 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.events import Resize
+from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from analysis.card import Card, CardPair, Writes
+from analysis.written import Written
 from store.errors import InputError, NegspaceError, NotFoundError
 from store.printable import printable
 from tui.browser.drawn import Drawn
 from tui.browser.grid import Grid
+from tui.browser.neuron_page import OpenLayers, Page, read_page, read_writes, read_written
 from tui.browser.neuron_text import (
     draw_extremes,
     draw_head,
@@ -35,9 +40,8 @@ from tui.browser.plots import (
 )
 
 if TYPE_CHECKING:
-    from analysis.card import Card, CardPair, Scatter, Writes
-    from analysis.written import Written
-    from store.store import Store
+    from textual.worker import Worker
+
     from tui.browser.app import Browser
 
 PAUSE = 0.04
@@ -46,14 +50,6 @@ NARROW = 64
 """Columns under which the histograms stand one above the other."""
 KEPT_LAYERS = 8
 """Layers whose written tokens are kept in memory: (neurons, 20) ids and logits each."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """What is read of a neuron at once; the scatter is None where its arrays are not there."""
-
-    card: "Card"
-    scatter: "Scatter | None"
 
 
 @runtime_checkable
@@ -88,6 +84,7 @@ class NeuronDetail(Vertical):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.card: Card | None = None
+        self._layers = OpenLayers(self.browser.store)
         self._pair: CardPair | None = None
         self._written: dict[tuple[str, int], asyncio.Task[Written]] = {}
 
@@ -143,14 +140,16 @@ class NeuronDetail(Vertical):
 
     async def show(self, recording: str, layer: int, neuron: int) -> None:
         """Show a neuron as soon as it is read; one that is being read is given up."""
-        reading = partial(self._show, recording, layer, neuron)
-        self.run_worker(reading, group="neuron", exclusive=True)
+        self._read(partial(self._show, recording, layer, neuron))
+
+    def _read(self, work: Callable[[], Coroutine[None, None, None]]) -> "Worker[None]":
+        return self.run_worker(work, group="neuron", exclusive=True)
 
     async def _show(self, recording: str, layer: int, neuron: int) -> None:
         await asyncio.sleep(PAUSE)
         reader = self.browser.reader
         try:
-            page = await reader.read(partial(read_page, reader.store, recording, layer, neuron))
+            page = await reader.read(partial(read_page, self._layers, recording, layer, neuron))
         except NegspaceError as error:
             self._show_fault(str(error))
             return
@@ -197,40 +196,32 @@ class NeuronDetail(Vertical):
             self._pair = self.card.pairs[event.row]
             self._show_pair()
 
-    async def _show_writes(self, card: "Card") -> None:
-        from analysis.card import Writes
-
+    async def _show_writes(self, card: Card) -> None:
         try:
             written = await self._read_written(card)
         except (InputError, NotFoundError) as error:
             writes = Writes((), (), str(error).rstrip("."))
         else:
-            writes = await self._name_written(card, written)
+            read = partial(read_writes, self._layers, card, written)
+            writes = await self.browser.reader.read(read)
         if self.card is card:
             self.card = replace(card, writes=writes)
             self._drawn("writes").show(partial(draw_writes, writes))
 
-    async def _read_written(self, card: "Card") -> "Written":
+    async def _read_written(self, card: Card) -> Written:
         """Return what the card's layer writes; it is computed to its end once it is begun."""
         key = (card.recording, card.layer)
         if key not in self._written:
             reader = self.browser.reader
-            read = reader.read(partial(read_written, reader.store, *key))
+            read = reader.read(partial(read_written, self._layers, *key))
             self._written[key] = asyncio.create_task(read)
             for old in list(self._written)[:-KEPT_LAYERS]:
                 del self._written[old]
-        return await asyncio.shield(self._written[key])
-
-    async def _name_written(self, card: "Card", written: "Written") -> "Writes":
-        from analysis.card import name_written
-
-        reader = self.browser.reader
-
-        def name() -> "Writes":
-            layer = reader.store.recording(card.recording).layer(card.layer)
-            return name_written(layer, card.neuron, written)
-
-        return await reader.read(name)
+        try:
+            return await asyncio.shield(self._written[key])
+        except NegspaceError:
+            self._written.pop(key, None)  # what was missing may be there the next time
+            raise
 
     def action_copy_card(self) -> None:
         """Copy the card as `negspace neuron` prints it."""
@@ -240,31 +231,20 @@ class NeuronDetail(Vertical):
             self.app.copy_to_clipboard(render_card(self.card, 80, everything=True))
             self.notify(f"Copied: the card of {self.card.name}.", markup=False)
 
-    async def action_open_text(self, token: int) -> None:
+    def action_open_text(self, token: int) -> None:
         """Open the text at the first or the second token of the selected pair."""
         if self.card is None or self._pair is None:
             return
         pair, card = self._pair.pair, self.card
-        pane = await self.browser.pane("text")
-        assert isinstance(pane, ShowsPosition)
         position = pair.position_1 if token == 1 else pair.position_2
-        await pane.show_position(card.recording, card.layer, card.neuron, position)
+        place = (card.recording, card.layer, card.neuron, position)
+        self.app.call_later(_open_text, self.browser, place)
 
 
-def read_page(store: "Store", recording: str, layer: int, neuron: int) -> Page:
-    """Return the card of a neuron without what it writes, and its scatter."""
-    from analysis.card import gather_card, read_scatter
-
-    found = store.recording(recording)
-    card = gather_card(found, layer, neuron, keep=False, writes=False)
-    try:
-        return Page(card, read_scatter(found.layer(layer), card))
-    except NotFoundError:
-        return Page(card, None)
-
-
-def read_written(store: "Store", recording: str, layer: int) -> "Written":
-    """Return what a layer writes, computed where the store does not keep it."""
-    from analysis.written import load_written
-
-    return load_written(store.recording(recording).layer(layer), keep=False)
+async def _open_text(browser: "Browser", place: tuple[str, int, int, int]) -> None:
+    """Open the text at a place; a dialog that the page is in is closed."""
+    while isinstance(browser.screen, ModalScreen):
+        await browser.pop_screen()
+    pane = await browser.pane("text")
+    assert isinstance(pane, ShowsPosition)
+    await pane.show_position(*place)

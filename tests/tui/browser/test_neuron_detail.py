@@ -1,9 +1,10 @@
 """The page of one neuron: what it says, the selected pair, what goes wrong, what it costs."""
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from textual_fastdatatable import DataTable
 from textual_plot import PlotWidget
 
 from analysis.card import Card, Scatter, gather_card
+from store.errors import DamageError, NotFoundError
 from store.store import open_store
 from tests.tui.browser.driving import drive, settle
 from tests.tui.calling import NAME, ask, contents
@@ -29,6 +31,7 @@ from tui.browser.app import Browser
 from tui.browser.drawn import Drawn
 from tui.browser.grid import Grid
 from tui.browser.neuron_detail import NeuronDetail
+from tui.browser.neuron_page import OpenLayers, read_page
 from tui.browser.neuron_text import draw_extremes, draw_head, draw_metrics, draw_writes
 from tui.browser.pane import Pane
 from tui.browser.plots import (
@@ -277,8 +280,6 @@ def test_why_it_is_not_known_what_a_neuron_writes(store: Path) -> None:
 
 
 def _missing(source: str) -> Exception:
-    from store.errors import NotFoundError
-
     return NotFoundError(f"{source} is gone")
 
 
@@ -433,14 +434,29 @@ def test_the_points_of_the_scatter_follow_the_theme(analysed: Path) -> None:
         drive(analysed, script)
 
 
+def test_layers_stay_open_until_the_store_has_other_arrays(store: Path) -> None:
+    layers = OpenLayers(open_store(store))
+    first = layers.layer(NAME, 1)
+    assert layers.layer(NAME, 0) is not first
+    assert layers.layer(NAME, 1) is first
+    with closing(sqlite3.connect(store / "negspace.sqlite")) as connection, connection:
+        connection.execute(
+            "UPDATE blocks SET digests = zeroblob(length(digests)) "
+            "WHERE layer = 1 AND array_name = 'histogram'"
+        )
+    assert layers.layer(NAME, 1) is not first
+    with pytest.raises(DamageError, match="histogram"):
+        read_page(layers, NAME, 1, 5)
+
+
 def test_reading_a_page_loads_no_torch(analysed: Path) -> None:
     program = f"""
 import sys
 from store.store import open_store
-from tui.browser.neuron_detail import read_page, read_written
-store = open_store({str(analysed)!r})
-read_page(store, {NAME!r}, 1, 5)
-assert read_written(store, {NAME!r}, 1).tokens.shape[1] == 20
+from tui.browser.neuron_page import OpenLayers, read_page, read_written
+layers = OpenLayers(open_store({str(analysed)!r}))
+read_page(layers, {NAME!r}, 1, 5)
+assert read_written(layers, {NAME!r}, 1).tokens.shape[1] == 20
 sys.exit("torch" in sys.modules or "transformers" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
