@@ -194,15 +194,22 @@ class HeatMap(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Return a line: the heads of the columns, or a row of cells."""
-        width, left, up = self.size.width, self.scroll_offset.x, self.scroll_offset.y
+        width, up = self.size.width, self.scroll_offset.y
         if y == 0:
             head, cells = self._columns()
         elif y - 1 + up < len(self._sources):
             head, cells = self._row(y - 1 + up)
         else:
             return Strip.blank(width, self.rich_style)
-        shown = Strip(cells).crop(left, left + max(width - HEAD, 0))
-        return Strip.join([Strip([head]), shown]).adjust_cell_length(width, self.rich_style)
+        line = Strip([head, *self._whole(cells)])
+        return line.adjust_cell_length(width, self.rich_style)
+
+    def _whole(self, cells: Sequence[Segment]) -> list[Segment]:
+        """Return the cells that are wholly on screen: half a number is another number."""
+        width, left = WIDTHS[self.form], self.scroll_offset.x
+        first = -(-left // width)
+        last = (left + self.size.width - HEAD) // width
+        return [Segment(" " * (first * width - left), self.rich_style), *cells[first:last]]
 
     def _columns(self) -> tuple[Segment, list[Segment]]:
         style, width = self.rich_style + Style(bold=True), WIDTHS[self.form]
