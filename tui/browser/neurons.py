@@ -44,7 +44,7 @@ FIRST_ROWS = 200
 class Prefillable(Protocol):
     """A pane whose form can be filled in with neurons."""
 
-    def prefill(self, recording: str, sql: str) -> None:
+    async def prefill(self, recording: str, sql: str) -> None:
         """Fill in a recording and a SELECT of layer and neuron."""
 
 
@@ -351,7 +351,7 @@ class NeuronsPane(Pane):
             recording, statement = self.recording, marked_statement(self.marked)
             pane = await self.browser.pane("ablations")
             assert isinstance(pane, Prefillable)
-            pane.prefill(recording, statement)
+            await pane.prefill(recording, statement)
 
     def focus_content(self) -> None:
         """Give the list the keys."""
