@@ -2,7 +2,7 @@
 
 import shlex
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -24,7 +24,7 @@ from tui.browser.grid import Grid
 from tui.browser.increase_bars import Chart, draw_charts
 from tui.browser.job_rows import Work, describe, read_work
 from tui.browser.launching import ask_and_start, require_starting
-from tui.browser.pane import Pane
+from tui.browser.pane import Action, Pane
 from tui.browser.processes import interrupt_job, show_command
 from tui.browser.reader import Answer
 
@@ -110,8 +110,9 @@ class AblationsPane(Pane):
 
     async def _show_runs(self, answer: Answer) -> None:
         grid = self.query_one("#ablations-grid", Grid)
-        # The tab is opened before it has a table; later the keys stay where they are.
-        focused = grid.has_focus_within or (grid.answer is None and self.browser.shown is self)
+        # The tab is opened before it has a table that could take the keys.
+        idle = self.browser.shown is self and not self.has_focus_within
+        focused = self._view == RESULTS and (idle or grid.has_focus_within)
         note = "; none yet, n makes one" if answer.table.num_rows == 0 else ""
         await grid.show(answer, note)
         if focused:
@@ -131,21 +132,21 @@ class AblationsPane(Pane):
         """Show the bars of another recording."""
         event.stop()
         if self._recording != self._bars.recording:
-            self._act(self._read_charts(), "charts")
+            self._act(self._read_charts, "charts")
 
-    def _act(self, action: Coroutine[None, None, None], group: str) -> None:
-        self.run_worker(self._guard(action), group=f"ablations-{group}", exclusive=True)
+    def _act(self, action: Action, group: str) -> None:
+        async def run() -> None:
+            try:
+                await action()
+            except NegspaceError as error:
+                self.show_fault(str(error))
 
-    async def _guard(self, action: Coroutine[None, None, None]) -> None:
-        try:
-            await action
-        except NegspaceError as error:
-            self.show_fault(str(error))
+        self.run_worker(run, group=f"ablations-{group}", exclusive=True)
 
     def _poll(self) -> None:
         # A look that takes longer than a second is left to end, not begun again.
         if not self._busy and (self.browser.shown is self or self._pids):
-            self._act(self._watch(), "jobs")
+            self._act(self._watch, "jobs")
 
     async def _watch(self) -> None:
         """Show the ablations at work; where one ended, its results too."""
@@ -159,9 +160,10 @@ class AblationsPane(Pane):
         self._work = [w for w in mine if w.row.state in AT_WORK]
         self._ended = ended[0] if ended else self._ended
         shown = self._work or [w for w in (self._ended,) if w]
-        line = self.query_one("#ablations-jobs", Static)
-        line.update("\n".join(map(_progress, shown)))
-        line.display = bool(shown)
+        # None where the browser was closed meanwhile.
+        for line in self.query("#ablations-jobs").results(Static):
+            line.update("\n".join(map(_progress, shown)))
+            line.display = bool(shown)
         if ended:
             self.notify(_progress(ended[0]), markup=False)
             self.reload()
@@ -217,16 +219,17 @@ class AblationsPane(Pane):
         """Show what the ablation of the form costs, and start it after a yes."""
         if self.form.check():
             self.show_fault("")
-            self._act(self._start(["ablate", *self.form.words]), "start")
+            self._act(self._start, "start")
 
-    async def _start(self, words: list[str]) -> None:
+    async def _start(self) -> None:
+        words = ["ablate", *self.form.words]
         if await ask_and_start(self, words, "Start this ablation?") is not None:
             self._show(RESULTS)
             await self._watch()
 
     def action_stop(self) -> None:
         """Stop the newest ablation at work, after a question."""
-        self._act(self._stop(), "stop")
+        self._act(self._stop, "stop")
 
     async def _stop(self) -> None:
         require_starting(self)
@@ -300,4 +303,6 @@ def _progress(work: Work) -> str:
     """Return how far a job is, or how it ended."""
     lines = describe(work).splitlines()
     wrong = [line for line in lines[2:3] if line.startswith("Error: ")]
-    return "\n".join([lines[0], *wrong])
+    # Before its plan is made, and where there is nothing to do, a command has no job.
+    first = lines[0] if work.row.job else f"The ablation is {work.row.state}: {lines[1]}"
+    return "\n".join([first, *wrong])

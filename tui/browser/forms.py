@@ -251,9 +251,10 @@ class Row(Vertical):
 
     def mark(self, *, wrong: bool) -> None:
         """Mark the label, or take the mark away."""
+        if wrong is self.has_class("-wrong"):
+            return
         self.set_class(wrong, "-wrong")
-        for label in self.query(Label):
-            label.update(f"{'!' if wrong else ' '} {self._label}")
+        self.query_one(Label).update(f"{'!' if wrong else ' '} {self._label}")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Take what is written."""
