@@ -13,7 +13,6 @@ from tui.browser.grid import Grid
 from tui.browser.launching import ask_and_start, require_starting
 from tui.browser.pane import Pane
 from tui.browser.processes import finish, last_words, start_command, tail_log
-from tui.browser.recording_form import RecordingDialog
 from tui.plans import format_bytes
 
 STATEMENT = """
@@ -78,6 +77,8 @@ class RecordingsPane(Pane):
         self.act(self._remove)
 
     async def _add(self) -> None:
+        from tui.browser.recording_form import RecordingDialog  # the first paint needs no form
+
         require_starting(self)
         found = await self.app.push_screen_wait(RecordingDialog(self._entries))
         if found is None:
