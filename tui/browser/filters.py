@@ -28,7 +28,7 @@ _OPERATORS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=",
               ">=": ">="}  # fmt: skip
 _WORDS = ("and", "or", "not", "in", "like", "is", "null")
 _TOKEN = re.compile(
-    r"""\s*(?: (?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![A-Za-z_])
+    r"""\s*(?: (?P<number>(?>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?))(?![\w.])
     | (?P<word>[A-Za-z_]\w*) | (?P<text>'(?:[^']|'')*'|"[^"]*")
     | (?P<sign><=|>=|<>|!=|==|[=<>(),]) | (?P<end>$) )""",
     re.VERBOSE,
@@ -86,17 +86,19 @@ def _split(expression: str) -> list[_Token]:
         match = _TOKEN.match(expression, place)
         if match is None:
             start = place + len(expression[place:]) - len(expression[place:].lstrip())
-            raise FilterError(start, _explain_character(expression[start]))
+            raise FilterError(start, _explain(expression[start:]))
         kind = str(match.lastgroup)
         tokens.append(_Token(kind, match[kind], match.start(kind)))
         place = match.end()
     return tokens
 
 
-def _explain_character(character: str) -> str:
-    if character in "'\"":
+def _explain(rest: str) -> str:
+    if rest[0] in "'\"":
         return "this quotation mark is never closed."
-    return f"{printable(character)!r} means nothing here; write such as layer=1 and wd>0.2."
+    word = re.match(r"[\w.]+|.", rest, re.DOTALL)
+    found = printable(repr(word[0] if word else rest))
+    return f"{found} means nothing here; write such as layer=1 and wd>0.2."
 
 
 class _Parser:

@@ -176,30 +176,32 @@ class Grid(Vertical):
         if cells:
             self._copy("\t".join("" if v is None else str(v) for v in cells.values()))
 
-    def action_export(self) -> "Worker[None]":
+    def action_export(self) -> None:
         """Ask for a file, and write the rows to it."""
-        return self.run_worker(self._export, group="export", exclusive=True)
-
-    async def _export(self) -> None:
-        from tui.browser.export import check_target, default_name, write_answer
+        from tui.browser.export import check_target, default_name
         from tui.browser.prompts import LineDialog
 
         answer, folder = self.answer, _store_folder(self)
-        if answer is None:
-            return
-        dialog = LineDialog(
-            "Export the rows to a file (.csv or .parquet)",
-            default_name(self.id), lambda text: check_target(text, folder),
-        )  # fmt: skip
-        text: str | None = await self.app.push_screen_wait(dialog)
-        if text is None:
-            return
-        try:
-            await asyncio.to_thread(write_answer, answer, Path(text).expanduser())
-        except NegspaceError as error:
-            self.notify(printable(str(error)), severity="error", markup=False)
-        else:
-            self.notify(printable(f"{_count(answer)}: written to {text}."), markup=False)
+        if answer is not None:
+            dialog = LineDialog(
+                "Export the rows to a file (.csv or .parquet)",
+                default_name(self.id),
+                lambda text: check_target(text, folder),
+            )
+            self.app.push_screen(dialog, lambda text: self._export(answer, text) if text else None)
+
+    def _export(self, answer: Answer, name: str) -> "Worker[None]":
+        from tui.browser.export import write_answer
+
+        async def write() -> None:
+            try:
+                await asyncio.to_thread(write_answer, answer, Path(name).expanduser())
+            except NegspaceError as error:
+                self.notify(printable(str(error)), severity="error", markup=False)
+            else:
+                self.notify(printable(f"{_count(answer)}: written to {name}."), markup=False)
+
+        return self.run_worker(write, group="export", exclusive=True)
 
     def _copy(self, text: str) -> None:
         self.app.copy_to_clipboard(text)

@@ -294,9 +294,10 @@ class NeuronsPane(Pane):
         found = await self.reader.read(lambda: list_choices(database))
         choices = [(c.name, c.name if c.measured else f"{c.name} (not measured)") for c in found]
         dialog = ChoiceDialog("Recording", choices, self.recording)
-        chosen: str | None = await self.app.push_screen_wait(dialog)
-        if chosen is not None:
-            self._start_over(replace(self._listing, recording=chosen))
+        self.app.push_screen(dialog, lambda name: self._change_recording(name) if name else None)
+
+    def _change_recording(self, name: str) -> None:
+        self._start_over(replace(self._listing, recording=name))
 
     # One neuron, several neurons
 
