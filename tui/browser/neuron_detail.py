@@ -23,7 +23,14 @@ from store.errors import InputError, NegspaceError, NotFoundError
 from store.printable import printable
 from tui.browser.drawn import Drawn
 from tui.browser.grid import Grid
-from tui.browser.neuron_page import OpenLayers, Page, read_page, read_writes, read_written
+from tui.browser.neuron_page import (
+    OpenLayers,
+    Page,
+    load_kernels,
+    read_page,
+    read_writes,
+    read_written,
+)
 from tui.browser.neuron_text import (
     draw_extremes,
     draw_head,
@@ -156,6 +163,7 @@ class NeuronDetail(Vertical):
         self._show_fault("")
         await self._show_page(page)
         await self._show_writes(page.card)
+        await reader.read(load_kernels)
 
     def _show_fault(self, sentence: str) -> None:
         line = self.query_one(".fault", Static)

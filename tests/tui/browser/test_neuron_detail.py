@@ -28,6 +28,7 @@ from tests.tui.browser.driving import drive, settle
 from tests.tui.calling import NAME, ask, contents
 from tui.browser import neuron_detail
 from tui.browser.app import Browser
+from tui.browser.compare import CompareScreen
 from tui.browser.drawn import Drawn
 from tui.browser.grid import Grid
 from tui.browser.neuron_detail import NeuronDetail
@@ -296,23 +297,29 @@ def test_neurons_that_are_passed_are_not_read(analysed: Path) -> None:
     assert calls == [(NAME, 1, 7)]
 
 
+class TextStub(Pane):
+    """Keeps what it is told to show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[tuple[object, ...]] = []
+
+    async def show_position(self, recording: str, layer: int, neuron: int, position: int) -> None:
+        self.places.append((recording, layer, neuron, position))
+
+
 @pytest.mark.parametrize(("key", "which"), [("t", 0), ("T", 1)])
 def test_a_key_opens_the_text_at_the_pair(analysed: Path, key: str, which: int) -> None:
     pair = card_of(analysed, 5).pairs[1].pair
     places: list[tuple[object, ...]] = []
 
-    class Shown(Pane):
-        async def show_position(
-            self, recording: str, layer: int, neuron: int, position: int
-        ) -> None:
-            places.append((recording, layer, neuron, position))
-
     async def script(app: Browser, pilot: Pilot[None]) -> None:
         detail = await show(app, pilot, 5)
+        text = TextStub()
 
         async def pane(name: str) -> Pane:
             assert name == "text"
-            return Shown()
+            return text
 
         detail.query_one(Grid).focus_table()
         with patch.object(app, "pane", pane):
@@ -320,9 +327,31 @@ def test_a_key_opens_the_text_at_the_pair(analysed: Path, key: str, which: int) 
             await settle(app, pilot)
             await pilot.press(key)
             await settle(app, pilot)
+        places[:] = text.places
 
     drive(analysed, script)
     assert places == [(NAME, 1, 5, (pair.position_1, pair.position_2)[which])]
+
+
+def test_the_text_opens_in_place_of_a_comparison(analysed: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        text = TextStub()
+
+        async def pane(_name: str) -> Pane:
+            assert len(app.screen_stack) == 1
+            return text
+
+        await app.push_screen(CompareScreen(NAME, [(1, 5), (1, 6)]))
+        await settle(app, pilot)
+        await settle(app, pilot)
+        app.screen.query(NeuronDetail).last().query_one("#detail-pairs", Grid).focus_table()
+        with patch.object(app, "pane", pane):
+            await pilot.press("t")
+            await settle(app, pilot)
+        position = card_of(analysed, 6).pairs[0].pair.position_1
+        assert text.places == [(NAME, 1, 6, position)]
+
+    drive(analysed, script)
 
 
 def test_the_card_is_copied_as_the_command_prints_it(analysed: Path) -> None:
@@ -453,7 +482,8 @@ def test_reading_a_page_loads_no_torch(analysed: Path) -> None:
     program = f"""
 import sys
 from store.store import open_store
-from tui.browser.neuron_page import OpenLayers, read_page, read_written
+from tui.browser.neuron_page import OpenLayers, load_kernels, read_page, read_written
+load_kernels()
 layers = OpenLayers(open_store({str(analysed)!r}))
 read_page(layers, {NAME!r}, 1, 5)
 assert read_written(layers, {NAME!r}, 1).tokens.shape[1] == 20
