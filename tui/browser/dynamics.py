@@ -41,11 +41,11 @@ COHORT_COLUMNS: Mapping[str, Callable[[CohortChange], float]] = {
     "random_high": lambda change: change.high,
 }
 CHANGE_LINES = (
-    ("top_at_last", "top ten at last"),
-    ("top_at_half", "top ten at half"),
-    ("random_high", "random 97.5 %"),
-    ("random_median", "random median"),
-    ("random_low", "random 2.5 %"),
+    ("top_at_last", "top at last"),
+    ("top_at_half", "top at half"),
+    ("random_high", "97.5 %"),
+    ("random_median", "median"),
+    ("random_low", "2.5 %"),
 )
 
 NO_WD = (
@@ -165,8 +165,8 @@ class DynamicsPane(Pane):
         marks = name_marks(_names(CHANGE_LINES))
         notes = " ".join(f"{model}: {_explain(each)}" for (model, _), each in found.items())
         return (
-            f"Layer {self._layer}: mean ||w' - w|| of the {COHORT} neurons of highest WD over each "
-            f"interval. {marks} of random cohorts. {notes}"
+            f"Layer {self._layer}: mean ||w' - w|| of {COHORT} neurons over each interval, at its "
+            f"later step; top ten by WD. {marks} of random cohorts. {notes}"
         )
 
     async def _read_cohorts(self, rows: Sequence[Row]) -> dict[tuple[str, str], Dynamics]:
@@ -186,7 +186,7 @@ class DynamicsPane(Pane):
         made = [CoursePlot(name) for name, _ in plots]
         await row.mount_all(made)
         for plot, (_, series) in zip(made, plots, strict=True):
-            plot.query_one(SeriesPlot).show(series, "training step", top=top)
+            plot.query_one(SeriesPlot).show(series, top=top)
 
     def _say(self, text: str) -> None:
         self.query_one(".caption", Static).update(printable(text))
@@ -268,9 +268,7 @@ def add_cohorts(
 
 def _explain(found: Dynamics) -> str:
     """Return what the plot leaves out of a model, and why."""
-    parts = [
-        "half way is unknown" if found.half is None else f"half way is step {found.half.step:,}"
-    ]
+    parts = ["half is unknown" if found.half is None else f"half is step {found.half.step:,}"]
     for intervals, reason in (
         (found.equal, "equal weights"),
         (found.other, "another length"),

@@ -176,8 +176,8 @@ class LayersPane(Pane):
     async def _load_wd(self) -> None:
         answer = await self.reader.ask(*ask_wd_by_layer(self._recording))
         marks = name_marks([name for _, name in LINES])
-        await self.query_one(Grid).show(answer, f" of WD; plot: {marks}")
-        self.query_one(SeriesPlot).show(_series(answer.table), "layer")
+        await self.query_one(Grid).show(answer, f" of WD; plot by layer: {marks}")
+        self.query_one(SeriesPlot).show(_series(answer.table))
 
     def on_heat_map_moved(self, event: HeatMap.Moved) -> None:
         """Say the cell of the cursor in words."""

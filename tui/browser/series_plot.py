@@ -7,7 +7,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual_plot import HiResMode, PlotWidget
 
-COLOURS = ("white", "cyan", "yellow", "bright_black", "magenta")
+COLOURS = ("#d97706", "#3b82f6", "#10b981", "#808080", "#a855f7")
+"""Seen on dark and on light."""
 MARKS = ("o", "+", "^", "-", "x")
 HEADROOM = 1.1
 """The highest value lies below the frame by this factor."""
@@ -55,9 +56,9 @@ class SeriesPlot(PlotWidget, inherit_bindings=False):
     ]
     DEFAULT_CSS = "SeriesPlot { height: 1fr; min-width: 30; }"
 
-    def show(self, series: Sequence[Series], x_label: str, *, top: float | None = None) -> None:
+    def show(self, series: Sequence[Series], *, top: float | None = None) -> None:
         """Draw series anew, up to `top`, or to their own highest value."""
-        self.margin_top, self.margin_bottom, self.margin_left = 0, 2, 8
+        self.margin_top, self.margin_bottom, self.margin_left = 0, 1, 8
         self.clear()
         drawn = [s for s in zip(series, MARKS, COLOURS, strict=False) if s[0].points[0]]
         for each, _, colour in drawn:
@@ -68,7 +69,6 @@ class SeriesPlot(PlotWidget, inherit_bindings=False):
         highest = (find_top(series) if top is None else top) or 1.0
         self.set_ylimits(0.0, HEADROOM * highest)
         self._widen([x for each in series for x in each.points[0]])
-        self.set_xlabel(x_label)
 
     def _widen(self, x: Sequence[float]) -> None:
         """Keep the marks of the first and last x off the frame."""

@@ -10,6 +10,7 @@ from textual.widgets import Static
 from textual_plot.plot_widget import ScatterPlot
 
 from tests.tui.browser.driving import drive, settle
+from tests.tui.browser.test_layers import fetch
 from tui.browser.app import Browser
 from tui.browser.dynamics import DynamicsPane
 from tui.browser.grid import Grid
@@ -56,8 +57,10 @@ def add_step(connection: sqlite3.Connection, key: int, model: int, step: int) ->
     copy_row(connection, "recordings", "id = 1", id=key, name=f"r{key}", checkpoint_id=key)
     for layer in (0, 1):
         value = wd_of(model, step, layer)
-        where = f"recording_id = 1 AND layer = {layer} AND metric = 'wd' AND population = 'neurons'"
-        copy_row(connection, "layer_summaries", where, recording_id=key, maximum=value)
+        for population in ("neurons", "random"):
+            where = f"recording_id = 1 AND layer = {layer} AND metric = 'wd'"
+            where += f" AND population = '{population}'"
+            copy_row(connection, "layer_summaries", where, recording_id=key, maximum=value)
         for neuron in range(12):
             where = f"recording_id = 1 AND layer = {layer} AND neuron = {neuron}"
             copy_row(connection, "neurons", where, recording_id=key, wd=neuron / 100)
@@ -96,6 +99,7 @@ def test_wd_by_step_with_models_side_by_side(trained: Path) -> None:
             for model, name in ((1, "gpt_neox"), (2, "other"))
             for step in STEPS
         ]
+        assert len(fetch(trained, pane.statement)) == 6
         limits = {plot._y_max for plot in pane.query(SeriesPlot)}
         assert len(limits) == 1
         assert limits.pop() > wd_of(2, 200, 1)
@@ -134,9 +138,10 @@ def test_weight_changes_beside_random_cohorts(trained: Path) -> None:
         rows = rows_of(pane)
         assert [(r["from_step"], r["to_step"]) for r in rows] == [(0, 100), (100, 200)] * 2
         assert {r["l2"] for r in rows} == {6.5}
+        assert len(fetch(trained, pane.statement)) == len(rows)
         assert {(r["top_at_last"], r["top_at_half"]) for r in rows} == {(top, top)}
         assert all(5.5 <= float(str(r["random_median"])) <= 7.5 for r in rows)
-        assert "half way is step 100" in str(pane.query_one(".caption", Static).content)
+        assert "half is step 100" in str(pane.query_one(".caption", Static).content)
 
     drive(trained, script, size=(80, 24))
 

@@ -191,10 +191,14 @@ def test_a_recording_without_profile_names_the_layers_left_out(store: Path) -> N
     drive(store, script)
 
 
-def test_the_command_is_one_that_there_is(analysed: Path) -> None:
+def test_the_sql_and_the_command_do_the_same(analysed: Path) -> None:
     async def script(app: Browser, pilot: Pilot[None]) -> None:
-        words = (await open_layers(app, pilot)).command.split()
-        assert call(*words[1:2], "--help").code == 0
-        assert all(option in call(words[1], "--help").out for option in words if option[:2] == "--")
+        pane = await open_layers(app, pilot)
+        told = call("figures", "--help").out
+        words = pane.command.split()
+        assert words[:2] == ["negspace", "figures"]
+        assert all(option in told for option in words if option.startswith("--"))
+        counts = [len(fetch(analysed, one)) for one in pane.statement.split(";\n\n")]
+        assert counts == [len(fetch(analysed, "SELECT 1 FROM layer_profiles")) / 3, 2]
 
     drive(analysed, script)
