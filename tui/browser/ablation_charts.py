@@ -32,8 +32,8 @@ def _chart(found: "Sequence[Comparison]") -> Chart:
         key = (run.percent or 0.0, run.cohort_id or 0, run.where_kind or "")
         groups.setdefault(key, []).append(comparison)
     heading = (
-        f"{first.chosen.run.text}: perplexity {first.base_perplexity:.2f} without ablation, the "
-        f"line at 0; errors over {first.n_units} {first.unit}s, and over random draws"
+        f"{first.chosen.run.text}: perplexity {first.base_perplexity:.2f} without ablation (0); "
+        f"{first.n_units} {first.unit}s"
     )
     return Chart(heading, tuple(_group(groups[key]) for key in sorted(groups)))
 

@@ -2,8 +2,8 @@
 
 import shlex
 import signal
-from collections.abc import Coroutine, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -24,12 +24,19 @@ from tui.browser.grid import Grid
 from tui.browser.increase_bars import Chart, draw_charts
 from tui.browser.job_rows import Work, describe, read_work
 from tui.browser.launching import ask_and_start, require_starting
-from tui.browser.pane import Pane
+from tui.browser.pane import Action, Pane
 from tui.browser.processes import interrupt_job, show_command
+
+if TYPE_CHECKING:
+    from textual.worker import Worker
 
 POLL_SECONDS = 1.0
 RESULTS, NEW = "ablations-results", "ablations-new"
 AT_WORK = ("running", "starting")
+WIDE = {"dose": "dose     "}
+"""A column is as wide as its largest number, and small doses are longer: 1.078e-04."""
+OF_VIEW = {"new": RESULTS, "stop": RESULTS, "scale": RESULTS, "start": NEW, "back": NEW}
+"""The view in which each key does something."""
 ARGUMENTS = (
     Argument("recording", "Whose neurons, by whose metrics: a name, or a part that is only its."),
     Argument("corpus", "The text of the loss: a file, or a name as wikitext-2:test."),
@@ -41,7 +48,7 @@ class AblationsPane(Pane):
 
     name_shown = "Ablations"
     DEFAULT_CSS = """
-    AblationsPane #ablations-jobs { height: auto; max-height: 4; }
+    AblationsPane #ablations-jobs { height: auto; max-height: 4; display: none; }
     AblationsPane ContentSwitcher { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -97,7 +104,7 @@ class AblationsPane(Pane):
         """Show the runs and their bars, and offer the form what the store knows."""
         answer = await self.reader.ask(STATEMENT)
         note = "; none yet, n makes one" if answer.table.num_rows == 0 else ""
-        await self.query_one("#ablations-grid", Grid).show(answer, note)
+        await self.query_one("#ablations-grid", Grid).show(answer, note, labels=WIDE)
         await self._read_charts()
         database = self.reader.store.database
         names = [row.name for row in await self.reader.read(lambda: list_recordings(database))]
@@ -121,21 +128,21 @@ class AblationsPane(Pane):
         """Show the bars of another recording."""
         event.stop()
         if self._recording != self._bars.recording:
-            self._act(self._read_charts(), "charts")
+            self._act(self._read_charts, "charts")
 
-    def _act(self, action: Coroutine[None, None, None], group: str) -> None:
-        self.run_worker(self._guard(action), group=f"ablations-{group}", exclusive=True)
+    def _act(self, action: Action, group: str) -> "Worker[None]":
+        async def run() -> None:
+            try:
+                await action()
+            except NegspaceError as error:
+                self.show_fault(str(error))
 
-    async def _guard(self, action: Coroutine[None, None, None]) -> None:
-        try:
-            await action
-        except NegspaceError as error:
-            self.show_fault(str(error))
+        return self.run_worker(run, group=f"ablations-{group}", exclusive=True)
 
     def _poll(self) -> None:
         # A look that takes longer than a second is left to end, not begun again.
         if not self._busy and (self.browser.shown is self or self._pids):
-            self._act(self._watch(), "jobs")
+            self._act(self._watch, "jobs")
 
     async def _watch(self) -> None:
         """Show the ablations at work; where one ended, its results too."""
@@ -148,17 +155,24 @@ class AblationsPane(Pane):
         ended = [w for w in mine if w.row.pid in self._pids and w.row.state not in AT_WORK]
         self._work = [w for w in mine if w.row.state in AT_WORK]
         self._ended = ended[0] if ended else self._ended
-        shown = self._work or [w for w in (self._ended,) if w]
-        self.query_one("#ablations-jobs", Static).update("\n".join(map(_progress, shown)))
+        self._show_work()
         if ended:
             self.notify(_progress(ended[0]), markup=False)
             self.reload()
+
+    def _show_work(self) -> None:
+        """Show what is at work, or how the last one ended."""
+        shown = self._work or [w for w in (self._ended,) if w]
+        # There is no line where the browser was closed meanwhile.
+        for line in self.query("#ablations-jobs").results(Static):
+            line.update("\n".join(map(_progress, shown)))
+            line.display = bool(shown)
 
     @property
     def _pids(self) -> set[int]:
         return {w.row.pid for w in self._work}
 
-    async def prefill(self, recording: str, sql: str) -> None:
+    def prefill(self, recording: str, sql: str) -> None:
         """Show the form, with neurons of a recording chosen by a query."""
         self.form.clear()
         self.form.fill({"recording": recording, "neurons_sql": sql})
@@ -166,6 +180,7 @@ class AblationsPane(Pane):
 
     def _show(self, view: str) -> None:
         self._view = view
+        self.refresh_bindings()
         for switcher in self.query(ContentSwitcher):
             switcher.current = view
         self.focus_content()
@@ -174,8 +189,13 @@ class AblationsPane(Pane):
         """Give the keys to the form or to the table."""
         if self._view == NEW:
             self.form.focus_first()
+            return
         for grid in self.query("#ablations-grid").results(Grid):
             grid.focus_table()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the keys of what is shown: the results or the form."""
+        return self._view == OF_VIEW.get(action, self._view)
 
     def action_new(self) -> None:
         """Show the form."""
@@ -197,18 +217,19 @@ class AblationsPane(Pane):
 
     def action_start(self) -> None:
         """Show what the ablation of the form costs, and start it after a yes."""
-        if self._view == NEW and self.form.check():
+        if self.form.check():
             self.show_fault("")
-            self._act(self._start(["ablate", *self.form.words]), "start")
+            self._act(self._start, "start")
 
-    async def _start(self, words: list[str]) -> None:
+    async def _start(self) -> None:
+        words = ["ablate", *self.form.words]
         if await ask_and_start(self, words, "Start this ablation?") is not None:
             self._show(RESULTS)
             await self._watch()
 
     def action_stop(self) -> None:
         """Stop the newest ablation at work, after a question."""
-        self._act(self._stop(), "stop")
+        self._act(self._stop, "stop")
 
     async def _stop(self) -> None:
         require_starting(self)
@@ -282,4 +303,6 @@ def _progress(work: Work) -> str:
     """Return how far a job is, or how it ended."""
     lines = describe(work).splitlines()
     wrong = [line for line in lines[2:3] if line.startswith("Error: ")]
-    return "\n".join([lines[0], *wrong])
+    # Before its plan is made, and where there is nothing to do, a command has no job.
+    first = lines[0] if work.row.job else f"The ablation is {work.row.state}: {lines[1]}"
+    return "\n".join([first, *wrong])

@@ -67,7 +67,9 @@ class SettingsForm(Vertical, Generic[Settings]):
         super().__init__(id=id)
         self._kind, self._arguments = kind, tuple(arguments)
         self._rows = {a.name: Row(a.name, a.label, a.sentence) for a in self._arguments}
-        self._rows |= {entry.name: _row(entry) for entry in fields(kind)}
+        # What the command is about comes before what it shares with others.
+        own = sorted(fields(kind), key=lambda entry: entry.name not in kind.__annotations__)
+        self._rows |= {entry.name: _row(entry) for entry in own}
 
     def compose(self) -> ComposeResult:
         """Yield the fields, and the line for what is wrong with them."""
@@ -249,9 +251,10 @@ class Row(Vertical):
 
     def mark(self, *, wrong: bool) -> None:
         """Mark the label, or take the mark away."""
+        if wrong is self.has_class("-wrong"):
+            return
         self.set_class(wrong, "-wrong")
-        for label in self.query(Label):
-            label.update(f"{'!' if wrong else ' '} {self._label}")
+        self.query_one(Label).update(f"{'!' if wrong else ' '} {self._label}")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Take what is written."""

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Label, Static
 
 from analysis.ablation.settings import INTERVENTIONS, AblateSettings
-from ingest.settings import DTYPES, KINDS, IngestSettings
+from ingest.settings import DTYPES, KINDS, IngestSettings, StreamSettings
 from store.errors import UsageError
 from tui.browser.form_values import (
     Argument,
@@ -118,8 +118,10 @@ def test_an_error_is_about_the_first_field_that_it_names() -> None:
 def test_each_setting_has_a_field_with_its_sentence() -> None:
     async def script(app: Formed, _pilot: Pilot[None]) -> None:
         shown = [str(line.content) for line in app.query(".row--sentence").results(Static)]
+        sentences = [f.metadata["sentence"] for f in fields(AblateSettings)]
+        shared = len(fields(StreamSettings))
         assert shown == [
-            "Whose neurons.", "A text.", *(f.metadata["sentence"] for f in fields(AblateSettings))
+            "Whose neurons.", "A text.", *sentences[shared:], *sentences[:shared]
         ]  # fmt: skip
         assert app.form.entries == {
             "recording": "", "corpus": "", **default_entries(AblateSettings)
@@ -131,16 +133,16 @@ def test_each_setting_has_a_field_with_its_sentence() -> None:
 def test_what_is_typed_is_checked_in_place() -> None:
     async def script(app: Formed, pilot: Pilot[None]) -> None:
         app.form.focus_first()
-        await pilot.press("m", "tab", "t", "tab", "x")
+        await pilot.press("m", "tab", "t", *["tab"] * 7, "x")
         await pilot.pause()
-        assert app.fault == "--window-length is 'x'; give a whole number."
-        assert app.marked == ["! window-length"]
+        assert app.fault == "--draws is 'x'; give a whole number."
+        assert app.marked == ["! draws"]
         assert not app.form.check()
         await pilot.press("backspace", "9")
         await pilot.pause()
         assert app.fault == ""
         assert app.marked == []
-        assert app.form.words == ["m", "t", "--window-length", "9"]
+        assert app.form.words == ["m", "t", "--draws", "9"]
         assert app.changes == 5
 
     fill(script)
@@ -149,11 +151,11 @@ def test_what_is_typed_is_checked_in_place() -> None:
 def test_choices_and_flags_are_taken_by_keys() -> None:
     async def script(app: Formed, pilot: Pilot[None]) -> None:
         app.form.focus_first()
-        await pilot.press(*["tab"] * 4, "enter", "down", "down", "enter")  # bos
-        await pilot.press(*["tab"] * 3, "space")  # spread
+        await pilot.press(*["tab"] * 5, "enter", "down", "enter")  # side
+        await pilot.press(*["tab"] * 5, "space")  # exclude-top
         await pilot.pause()
-        assert app.form.entries["bos"] == "window"
-        assert app.form.entries["spread"] is True
+        assert app.form.entries["side"] == "bottom"
+        assert app.form.entries["exclude_top"] is True
         assert [str(flag.label) for flag in app.query(Flag)][:2] == ["yes", "no"]
 
     fill(script)
