@@ -3,8 +3,7 @@
 from store.database import Database
 
 STATEMENT = """
-SELECT percent, arm, intervention, draw, round(increase, 5) AS increase,
-       round(perplexity, 3) AS perplexity, round(dose, 6) AS dose, n_neurons AS neurons,
+SELECT percent, arm, intervention, draw, increase, perplexity, dose, n_neurons AS neurons,
        p_rank, p_rank_holm, p_text, p_text_holm, planned, where_kind, recording, text, ablation_id
 FROM ablation_summary ORDER BY recording, text, ablation_id"""
 """A row for each run; the baseline has an arm of its own and no increase."""

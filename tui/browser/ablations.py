@@ -3,7 +3,7 @@
 import shlex
 import signal
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -26,11 +26,15 @@ from tui.browser.job_rows import Work, describe, read_work
 from tui.browser.launching import ask_and_start, require_starting
 from tui.browser.pane import Action, Pane
 from tui.browser.processes import interrupt_job, show_command
-from tui.browser.reader import Answer
+
+if TYPE_CHECKING:
+    from textual.worker import Worker
 
 POLL_SECONDS = 1.0
 RESULTS, NEW = "ablations-results", "ablations-new"
 AT_WORK = ("running", "starting")
+WIDE = {"dose": "dose     "}
+"""A column is as wide as its largest number, and small doses are longer: 1.078e-04."""
 OF_VIEW = {"new": RESULTS, "stop": RESULTS, "scale": RESULTS, "start": NEW, "back": NEW}
 """The view in which each key does something."""
 ARGUMENTS = (
@@ -98,7 +102,9 @@ class AblationsPane(Pane):
 
     async def load(self) -> None:
         """Show the runs and their bars, and offer the form what the store knows."""
-        await self._show_runs(await self.reader.ask(STATEMENT))
+        answer = await self.reader.ask(STATEMENT)
+        note = "; none yet, n makes one" if answer.table.num_rows == 0 else ""
+        await self.query_one("#ablations-grid", Grid).show(answer, note, labels=WIDE)
         await self._read_charts()
         database = self.reader.store.database
         names = [row.name for row in await self.reader.read(lambda: list_recordings(database))]
@@ -107,16 +113,6 @@ class AblationsPane(Pane):
         if len(names) == 1 and not self.form.entries["recording"]:
             self.form.fill({"recording": names[0]})
         await self._watch()
-
-    async def _show_runs(self, answer: Answer) -> None:
-        grid = self.query_one("#ablations-grid", Grid)
-        # The tab is opened before it has a table that could take the keys.
-        idle = self.browser.shown is self and not self.has_focus_within
-        focused = self._view == RESULTS and (idle or grid.has_focus_within)
-        note = "; none yet, n makes one" if answer.table.num_rows == 0 else ""
-        await grid.show(answer, note)
-        if focused:
-            self.focus_content()
 
     async def _read_charts(self) -> None:
         """Show the bars of the recording under the cursor."""
@@ -134,14 +130,14 @@ class AblationsPane(Pane):
         if self._recording != self._bars.recording:
             self._act(self._read_charts, "charts")
 
-    def _act(self, action: Action, group: str) -> None:
+    def _act(self, action: Action, group: str) -> "Worker[None]":
         async def run() -> None:
             try:
                 await action()
             except NegspaceError as error:
                 self.show_fault(str(error))
 
-        self.run_worker(run, group=f"ablations-{group}", exclusive=True)
+        return self.run_worker(run, group=f"ablations-{group}", exclusive=True)
 
     def _poll(self) -> None:
         # A look that takes longer than a second is left to end, not begun again.
@@ -159,20 +155,24 @@ class AblationsPane(Pane):
         ended = [w for w in mine if w.row.pid in self._pids and w.row.state not in AT_WORK]
         self._work = [w for w in mine if w.row.state in AT_WORK]
         self._ended = ended[0] if ended else self._ended
-        shown = self._work or [w for w in (self._ended,) if w]
-        # None where the browser was closed meanwhile.
-        for line in self.query("#ablations-jobs").results(Static):
-            line.update("\n".join(map(_progress, shown)))
-            line.display = bool(shown)
+        self._show_work()
         if ended:
             self.notify(_progress(ended[0]), markup=False)
             self.reload()
+
+    def _show_work(self) -> None:
+        """Show what is at work, or how the last one ended."""
+        shown = self._work or [w for w in (self._ended,) if w]
+        # There is no line where the browser was closed meanwhile.
+        for line in self.query("#ablations-jobs").results(Static):
+            line.update("\n".join(map(_progress, shown)))
+            line.display = bool(shown)
 
     @property
     def _pids(self) -> set[int]:
         return {w.row.pid for w in self._work}
 
-    async def prefill(self, recording: str, sql: str) -> None:
+    def prefill(self, recording: str, sql: str) -> None:
         """Show the form, with neurons of a recording chosen by a query."""
         self.form.clear()
         self.form.fill({"recording": recording, "neurons_sql": sql})

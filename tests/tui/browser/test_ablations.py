@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +25,7 @@ from tui.browser.dialogs import ConfirmDialog
 from tui.browser.grid import Grid
 from tui.browser.processes import Started
 
+ROOT = Path(__file__).parents[3]
 ABLATIONS = "5"
 """The key of the tab."""
 SWEEP = Sweep(draws={5.0: 3}, controls=True, n_windows=12, documents=12)
@@ -161,7 +164,7 @@ def test_a_new_ablation_is_started_after_a_yes(made: Made, monkeypatch: pytest.M
 
     async def script(app: Browser, pilot: Pilot[None]) -> None:
         pane = await open_pane(app, pilot)
-        await pane.prefill(made.recording.name, "SELECT 0,\n1")
+        pane.prefill(made.recording.name, "SELECT 0,\n1")
         pane.form.fill({"corpus": "news.txt", "plan": True})
         options = ("--neurons-sql", "SELECT 0, 1", "--plan")
         assert pane.command.startswith("negspace ablate ")
@@ -174,6 +177,35 @@ def test_a_new_ablation_is_started_after_a_yes(made: Made, monkeypatch: pytest.M
             await pilot.press(answer)
             await settle(app, pilot)
         assert started == [("ablate", made.recording.name, "news.txt", *options)]
+
+    drive(made.store.folder, script)
+
+
+def test_a_plan_that_takes_long_can_be_stopped(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[str] = []
+
+    async def preview(_words: tuple[str, ...], _folder: Path) -> str:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append("plan")
+        return ""
+
+    monkeypatch.setattr(launching, "preview", preview)
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_pane(app, pilot)
+        await pilot.press("n")
+        pane.form.fill({"corpus": "news.txt"})
+        await pilot.press("f5")
+        await pilot.pause()
+        assert not stopped
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: stopped == ["plan"])
+        assert pane.form.has_focus_within
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.query_one("#ablations-grid", Grid).has_focus_within
 
     drive(made.store.folder, script)
 
@@ -199,7 +231,7 @@ def test_nothing_is_started_or_stopped_read_only(made: Made) -> None:
             await pilot.press(key)
             await settle(app, pilot)
             assert text(app, "AblationsPane > .fault").startswith("--read-only: nothing can be")
-            await pane.prefill(made.recording.name, "SELECT 0, 1")
+            pane.prefill(made.recording.name, "SELECT 0, 1")
             pane.form.fill({"corpus": "news.txt"})
 
     drive(made.store.folder, script, read_only=True)
@@ -232,6 +264,12 @@ def test_an_ablation_that_fails_says_why(made: Made) -> None:
         assert progress(app).splitlines()[1:] == ["Error: no room"]
 
     drive(made.store.folder, script)
+
+
+def test_the_bars_load_no_torch() -> None:
+    modules = "analysis.ablation.comparisons, tui.browser.ablations"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_the_form_survives_a_restart(made: Made) -> None:
