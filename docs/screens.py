@@ -25,10 +25,10 @@ WHERE recording = '{RECORDING}' AND layer = 1 AND pair_rank < 3
 ORDER BY oi DESC
 """
 STATE: dict[str, dict[str, object]] = {
-    "neurons": {"recording": RECORDING, "filter": "layer=1 and wd>0.1"},
+    "neurons": {"recording": RECORDING, "filter": "layer=1 and wd>0.08"},
     "sql": {"text": STATEMENT},
 }
-SIZES = {"neurons": (132, 42), "sql": (132, 30)}
+SIZES = {"neurons": (150, 46), "sql": (132, 30)}
 
 
 def main(folder: Path) -> None:
