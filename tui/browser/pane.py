@@ -64,7 +64,7 @@ class Pane(Vertical):
 
     def reload(self) -> "Worker[None]":
         """Load in a worker; one that is at it is stopped."""
-        return self.run_worker(self._load(), group=type(self).__name__, exclusive=True)
+        return self.run_worker(self._load, group=type(self).__name__, exclusive=True)
 
     async def _load(self) -> None:
         try:
