@@ -13,20 +13,27 @@ from tui.browser.display import MARK, shown_table
 from tui.browser.export import check_target, write_answer
 from tui.browser.reader import Answer
 
-floats = st.floats(allow_nan=False, allow_infinity=False)
+sizes = st.floats(1e-290, 1e290)
+floats = st.one_of(sizes, sizes.map(lambda size: -size), st.floats(-10, 10), st.just(0.0)).filter(
+    lambda value: value == 0 or abs(value) > 1e-290
+)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(floats, min_size=1, max_size=5))
 def test_numbers_have_four_digits_and_fit_their_column(values: list[float]) -> None:
     shown = shown_table(pa.table({"wd": pa.array(values, pa.float64())}))
-    found = shown.table["wd"].to_pylist()
-    for value, number in zip(values, found, strict=True):
-        smallest = abs(value) < 1e-300  # has no scale, and is shown as it is
-        assert number == (value if smallest else pytest.approx(float(f"{value:.3e}"), rel=2e-3))
+    numbers = shown.table["wd"].to_numpy()
+    assert numbers == pytest.approx([float(f"{value:.3e}") for value in values], rel=2e-3, abs=0)
+    assert {f"{number:.6e}".partition("e")[0][-3:] for number in numbers} == {"000"}
     assert shown.widths[0] is not None
-    if not any(0 < abs(value) < 1e-300 for value in values):
-        assert max(len(f"{number:n}") for number in found) <= shown.widths[0]
+    assert max(len(f"{number:n}") for number in numbers) <= shown.widths[0]
+
+
+def test_the_largest_and_the_smallest_numbers_are_as_they_are() -> None:
+    values = [5e-324, 1.7976931348623157e308, float("inf"), float("-inf")]
+    shown = shown_table(pa.table({"wd": values})).table["wd"].to_pylist()
+    assert shown == values
 
 
 def test_errors_have_two_digits_and_missing_ones_stay_missing() -> None:
