@@ -1,19 +1,25 @@
 """The list of neurons and its filter language by plain loops over dictionaries."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 Row = Mapping[str, float | str | None]
 Tree = tuple[object, ...]
 
 
-def first_neurons(rows: Sequence[Row], sort: str, descending: bool) -> list[tuple[object, object]]:
+def first_neurons(
+    rows: Sequence[Mapping[str, Any]], sort: str, descending: bool
+) -> list[tuple[float, float]]:
     """(layer, neuron) of all rows: by the metric, equal ones by layer and neuron, NULLs last."""
-    known = sorted(
-        (row for row in rows if row[sort] is not None),
-        key=lambda row: (-row[sort] if descending else row[sort], row["layer"], row["neuron"]),  # type: ignore[operator]
-    )
-    unknown = sorted((r["layer"], r["neuron"]) for r in rows if r[sort] is None)  # type: ignore[type-var]
-    return [(row["layer"], row["neuron"]) for row in known] + unknown  # type: ignore[operator]
+    known: list[tuple[float, float, float]] = []
+    unknown: list[tuple[float, float]] = []
+    for row in rows:
+        if row[sort] is None:
+            unknown.append((row["layer"], row["neuron"]))
+        else:
+            value = -row[sort] if descending else row[sort]
+            known.append((value, row["layer"], row["neuron"]))
+    return [(layer, neuron) for _, layer, neuron in sorted(known)] + sorted(unknown)
 
 
 def percentile(value: float | None, directions: Sequence[float]) -> float | None:
@@ -46,7 +52,7 @@ def holds(tree: Tree, row: Row) -> bool | None:
         return None
     if kind == "in":
         return value in argument  # type: ignore[operator]
-    return bool(_COMPARE[str(kind)](value, argument))  # type: ignore[no-untyped-call]
+    return bool(_COMPARE[str(kind)](value, argument))
 
 
 _COMPARE = {

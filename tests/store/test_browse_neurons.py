@@ -67,7 +67,7 @@ def test_the_list_is_in_order(made: Made, sort: str, descending: bool) -> None:
 @pytest.mark.parametrize("sort", ["layer", "neuron"])
 def test_the_list_is_in_order_of_its_keys(made: Made, sort: str) -> None:
     table = ask(made, NeuronQuestion(made.id, sort, descending=False))
-    found = table[sort].to_pylist()
+    found = table[sort].to_numpy().tolist()
     assert found == sorted(found)
     assert table.num_rows == 260
 

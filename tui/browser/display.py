@@ -59,11 +59,10 @@ def _exponents(values: Floats) -> Floats:
 
 
 def _rounded(values: Floats, digits: int) -> Floats:
-    with np.errstate(over="ignore"):  # the smallest numbers have no such scale
+    with np.errstate(all="ignore"):  # the smallest numbers have no such scale
         scale = 10.0 ** (digits - 1 - _exponents(values))
-    usable = np.isfinite(scale) & (scale > 0)
-    scaled = np.where(usable, scale, 1.0)
-    return np.where(usable, np.round(values * scaled) / scaled, values)
+        rounded = np.round(values * scale) / scale
+    return np.where(np.isfinite(rounded), rounded, values)
 
 
 def _width(values: Floats, digits: int) -> int | None:

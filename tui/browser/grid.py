@@ -188,9 +188,13 @@ class Grid(Vertical):
                 default_name(self.id),
                 lambda text: check_target(text, folder),
             )
-            self.app.push_screen(dialog, lambda text: self._export(answer, text) if text else None)
+            self.app.push_screen(dialog, lambda name: self._export(answer, name))
 
-    def _export(self, answer: Answer, name: str) -> "Worker[None]":
+    def _export(self, answer: Answer, name: str | None) -> None:
+        if name is not None:
+            self._write(answer, name)
+
+    def _write(self, answer: Answer, name: str) -> "Worker[None]":
         from tui.browser.export import write_answer
 
         async def write() -> None:

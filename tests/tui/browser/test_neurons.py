@@ -80,7 +80,9 @@ def test_it_is_sorted_by_key_by_head_and_from_the_list_of_columns(analysed: Path
         assert listed(pane) == ordered(analysed, "ORDER BY skewness DESC, layer, neuron")
         table = pane.grid.query_one(DataTable)
         place = [str(c.label) for c in table.ordered_columns].index("MD")
-        table.post_message(DataTable.HeaderSelected(table, place, "MD"))
+        table.post_message(
+            DataTable.HeaderSelected(table, place, table.ordered_columns[place].label)
+        )
         await settle(app, pilot)
         assert listed(pane) == ordered(analysed, "ORDER BY md DESC, layer, neuron")
 
