@@ -1,6 +1,7 @@
 """The tab Neurons: the neurons of a recording by any metric, and the one that the cursor is on."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
@@ -43,7 +44,7 @@ FIRST_ROWS = 200
 class Prefillable(Protocol):
     """A pane whose form can be filled in with neurons."""
 
-    async def prefill(self, recording: str, sql: str) -> None:
+    def prefill(self, recording: str, sql: str) -> None:
         """Fill in a recording and a SELECT of layer and neuron."""
 
 
@@ -284,18 +285,19 @@ class NeuronsPane(Pane):
         dialog = ChoiceDialog("Sort by", choices, self._listing.sort)
         self.app.push_screen(dialog, lambda name: self.sort_by(name) if name else None)
 
-    def action_recording(self) -> None:
+    def action_recording(self) -> "Worker[None]":
         """Ask for the recording to list."""
-        self.run_worker(self._ask_recording, group="ask recording", exclusive=True)
+        return self.run_worker(self._ask_recording, group="ask recording", exclusive=True)
 
     async def _ask_recording(self) -> None:
         database = self.browser.store.database
         found = await self.reader.read(lambda: list_choices(database))
         choices = [(c.name, c.name if c.measured else f"{c.name} (not measured)") for c in found]
         dialog = ChoiceDialog("Recording", choices, self.recording)
-        chosen = await self.app.push_screen_wait(dialog)
-        if chosen is not None:
-            self._start_over(replace(self._listing, recording=chosen))
+        self.app.push_screen(dialog, lambda name: self._change_recording(name) if name else None)
+
+    def _change_recording(self, name: str) -> None:
+        self._start_over(replace(self._listing, recording=name))
 
     # One neuron, several neurons
 
@@ -350,7 +352,7 @@ class NeuronsPane(Pane):
             recording, statement = self.recording, marked_statement(self.marked)
             pane = await self.browser.pane("ablations")
             assert isinstance(pane, Prefillable)
-            await pane.prefill(recording, statement)
+            pane.prefill(recording, statement)
 
     def focus_content(self) -> None:
         """Give the list the keys."""
@@ -373,4 +375,6 @@ class NeuronsPane(Pane):
 
 
 def _neurons(table: pa.Table) -> list[tuple[int, int]]:
-    return list(zip(table["layer"].to_pylist(), table["neuron"].to_pylist(), strict=True))
+    layers: Sequence[int] = table["layer"].to_numpy().tolist()
+    neurons: Sequence[int] = table["neuron"].to_numpy().tolist()
+    return list(zip(layers, neurons, strict=True))
