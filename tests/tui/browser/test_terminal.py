@@ -42,6 +42,7 @@ def test_from_the_highest_wd_to_an_ablation(
         terminal.wait("Start this ablation")
         terminal.press("y")
         terminal.wait("Job [0-9]+: ablate done")
+        terminal.pause()  # the results are being read
         terminal.press("7")
         terminal.wait(r"ablate +done +100")
         assert terminal.leave("q") == 0
