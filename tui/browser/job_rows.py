@@ -29,21 +29,19 @@ BAR_WIDTH = 20
 LOG_LINES = 400
 LEFT_RUNNING = (130, -2)
 """Exit codes of a command that was interrupted: by itself, or before it could say so."""
-_SCHEMA = pa.schema(
-    [
-        ("job", pa.int64()),
-        ("kind", pa.string()),
-        ("state", pa.string()),
-        ("done %", pa.int64()),
-        ("units", pa.string()),
-        ("rate", pa.string()),
-        ("left", pa.string()),
-        ("started (UTC)", pa.string()),
-        ("took", pa.string()),
-        ("recording", pa.string()),
-        ("command", pa.string()),
-    ]
-)
+_COLUMNS: dict[str, pa.DataType] = {
+    "job": pa.int64(),
+    "kind": pa.string(),
+    "state": pa.string(),
+    "done %": pa.int64(),
+    "units": pa.string(),
+    "rate": pa.string(),
+    "left": pa.string(),
+    "started (UTC)": pa.string(),
+    "took": pa.string(),
+    "recording": pa.string(),
+    "command": pa.string(),
+}
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,9 @@ def read_log(store: Store, work: Work) -> Work:
 def make_answer(work: Sequence[Work]) -> Answer:
     """Return the table of all work."""
     cells = [_cells(w.row) for w in work]
-    return Answer(STATEMENT, pa.Table.from_pylist(cells, _SCHEMA), len(work) >= MOST_JOBS)
+    return Answer(
+        STATEMENT, pa.Table.from_pylist(cells, pa.schema(_COLUMNS)), len(work) >= MOST_JOBS
+    )
 
 
 def describe(work: Work) -> str:

@@ -41,7 +41,8 @@ def test_from_the_highest_wd_to_an_ablation(
         terminal.press("\n")  # Ctrl+J
         terminal.wait("Start this ablation")
         terminal.press("y")
-        terminal.wait("Ablations")
+        terminal.wait("Job [0-9]+: ablate done")
+        terminal.pause()  # the results are being read
         terminal.press("7")
         terminal.wait(r"ablate +done +100")
         assert terminal.leave("q") == 0
