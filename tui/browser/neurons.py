@@ -43,7 +43,7 @@ FIRST_ROWS = 200
 class Prefillable(Protocol):
     """A pane whose form can be filled in with neurons."""
 
-    async def prefill(self, recording: str, sql: str) -> None:
+    def prefill(self, recording: str, sql: str) -> None:
         """Fill in a recording and a SELECT of layer and neuron."""
 
 
@@ -350,7 +350,7 @@ class NeuronsPane(Pane):
             recording, statement = self.recording, marked_statement(self.marked)
             pane = await self.browser.pane("ablations")
             assert isinstance(pane, Prefillable)
-            await pane.prefill(recording, statement)
+            pane.prefill(recording, statement)
 
     def focus_content(self) -> None:
         """Give the list the keys."""
