@@ -247,15 +247,13 @@ class AblationsPane(Pane):
 
     def state(self) -> dict[str, object]:
         """Return what the form holds and how the bars are drawn."""
-        kept: dict[str, object] = {"form": self.form.entries, "view": self._view}
-        return kept | {"logarithmic": self._bars.logarithmic}
+        return {"form": self.form.entries, "logarithmic": self._bars.logarithmic}
 
     def restore(self, state: dict[str, object]) -> None:
         """Take up the form and the scale."""
         form = state.get("form")
         if isinstance(form, dict):
             self.form.fill({str(name): entry for name, entry in form.items()})
-        self._view = NEW if state.get("view") == NEW else RESULTS
         self._bars.logarithmic = state.get("logarithmic") is True
 
 
