@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from store.database import Database
 from store.errors import InputError, NegspaceError, NotFoundError
-from store.files import hold_lock, make_folders, write_durably
+from store.files import TEMPORARY, hold_lock, make_folders, write_durably
 from store.schema import migrate, require_head
 
 if TYPE_CHECKING:
@@ -192,7 +192,8 @@ def _may_stay(entry: Path) -> bool:
     """Say whether this is the demo's, or what a killed `create_store` leaves behind."""
     if entry.name == ARRAYS:
         return entry.is_dir() and not any(entry.iterdir())
-    return entry.name in ("demo", "locks") or entry.name.startswith(DATABASE)
+    left = (f"store.json{TEMPORARY}", "demo", "locks")
+    return entry.name in left or entry.name.startswith(DATABASE)
 
 
 def _write_facts(store: Store) -> None:

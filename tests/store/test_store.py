@@ -143,6 +143,15 @@ def test_the_arrays_of_a_store_that_lost_its_facts_are_left_alone(made: Made) ->
     assert made.file("inputs").exists()
 
 
+def test_what_a_killed_creation_left_is_gone_on_with(tmp_path: Path) -> None:
+    create_store(tmp_path / "store")
+    (tmp_path / "store" / "store.json").rename(tmp_path / "store" / "store.json.partial")
+    create_store(tmp_path / "store")
+    assert names(tmp_path / "store") == [
+        "arrays", "locks", "negspace.sqlite", "store.json",
+    ]  # fmt: skip
+
+
 def test_the_folder_of_the_demo_may_be_there(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     check_creatable(tmp_path)
