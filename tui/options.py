@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Settings = TypeVar("Settings", bound=DataclassInstance)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-RENAMED = {"revisions": "revision", "recordings": "recording"}
+RENAMED = {"revisions": "revision", "recordings": "recording", "keys": "key"}
 """Settings that hold several values whose option is repeated, and so has the singular."""
 
 

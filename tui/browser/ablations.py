@@ -3,7 +3,7 @@
 import shlex
 import signal
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -23,12 +23,10 @@ from tui.browser.forms import SettingsForm
 from tui.browser.grid import Grid
 from tui.browser.increase_bars import Chart, draw_charts
 from tui.browser.job_rows import Work, describe, read_work
+from tui.browser.keymap import name_keys
 from tui.browser.launching import ask_and_start, require_starting
-from tui.browser.pane import Action, Pane
+from tui.browser.pane import Pane
 from tui.browser.processes import interrupt_job, show_command
-
-if TYPE_CHECKING:
-    from textual.worker import Worker
 
 POLL_SECONDS = 1.0
 RESULTS, NEW = "ablations-results", "ablations-new"
@@ -51,13 +49,14 @@ class AblationsPane(Pane):
     AblationsPane #ablations-jobs { height: auto; max-height: 4; display: none; }
     AblationsPane ContentSwitcher { height: 1fr; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "ablations",
         Binding("n", "new", "New"),
         Binding("f5,ctrl+j", "start", "Cost, start"),
         Binding("x", "stop", "Stop job"),
         Binding("l", "scale", "Log/linear"),
         Binding("escape", "back", "Back"),
-    ]
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,8 +78,7 @@ class AblationsPane(Pane):
             yield self.form
 
     def on_mount(self) -> None:
-        """Load, and look at the jobs every second."""
-        super().on_mount()
+        """Look at the jobs every second; the pane itself loads for the first time."""
         self.set_interval(POLL_SECONDS, self._poll)
 
     @property
@@ -128,21 +126,12 @@ class AblationsPane(Pane):
         """Show the bars of another recording."""
         event.stop()
         if self._recording != self._bars.recording:
-            self._act(self._read_charts, "charts")
-
-    def _act(self, action: Action, group: str) -> "Worker[None]":
-        async def run() -> None:
-            try:
-                await action()
-            except NegspaceError as error:
-                self.show_fault(str(error))
-
-        return self.run_worker(run, group=f"ablations-{group}", exclusive=True)
+            self.follow(self._read_charts, "charts")
 
     def _poll(self) -> None:
         # A look that takes longer than a second is left to end, not begun again.
         if not self._busy and (self.browser.shown is self or self._pids):
-            self._act(self._watch, "jobs")
+            self.follow(self._watch, "jobs")
 
     async def _watch(self) -> None:
         """Show the ablations at work; where one ended, its results too."""
@@ -203,7 +192,7 @@ class AblationsPane(Pane):
 
     def action_back(self) -> None:
         """Stop planning; where nothing is being planned, leave the form."""
-        planning = [w for w in self.workers if w.group == "ablations-start" and not w.is_finished]
+        planning = [w for w in self.workers if w.group == "start" and not w.is_finished]
         for worker in planning:
             worker.cancel()
         if planning:
@@ -218,8 +207,7 @@ class AblationsPane(Pane):
     def action_start(self) -> None:
         """Show what the ablation of the form costs, and start it after a yes."""
         if self.form.check():
-            self.show_fault("")
-            self._act(self._start, "start")
+            self.act(self._start, "start")
 
     async def _start(self) -> None:
         words = ["ablate", *self.form.words]
@@ -229,7 +217,7 @@ class AblationsPane(Pane):
 
     def action_stop(self) -> None:
         """Stop the newest ablation at work, after a question."""
-        self._act(self._stop, "stop")
+        self.act(self._stop, "stop")
 
     async def _stop(self) -> None:
         require_starting(self)

@@ -14,8 +14,10 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static, TabbedContent, TabPane
 
 from store.store import Store
+from tui.browser.keymap import name_keys, read_keymap
 from tui.browser.pane import Pane
 from tui.browser.reader import Reader
+from tui.browser.settings import BrowseSettings
 from tui.browser.state import read_state, state_file, write_state
 from tui.context import Context
 
@@ -30,6 +32,25 @@ PANES = (
     ("text", "Text", "TextPane"),
 )
 """Module of `tui/browser`, title, and class of each tab."""
+DEFAULTS = BrowseSettings()
+KEEP_SECONDS = 10.0
+"""How often the state is kept: a session that is cut off does not end in order."""
+
+
+class Tabs(TabbedContent):
+    """Tabs that only a choice opens, not a focus that moved into one that is hidden.
+
+    A table that is replaced in a hidden tab passes its focus on to what stands beside it.
+    """
+
+    def on_tab_pane_focused(self, event: TabPane.Focused) -> None:
+        """Give the keys back to the open tab."""
+        if event.tab_pane.id != self.active:
+            event.prevent_default()
+            event.stop()
+            browser = self.app
+            assert isinstance(browser, Browser)
+            browser.focus_shown()
 
 
 class Browser(App[None]):
@@ -42,7 +63,8 @@ class Browser(App[None]):
     TabPane { padding: 0 1; }
     .-tight Tab { padding: 0 1 0 0; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "app",
         *(
             Binding(str(i), f"open('{name}')", title, show=False)
             for i, (name, title, _) in enumerate(PANES, start=1)
@@ -51,10 +73,14 @@ class Browser(App[None]):
         Binding("s", "show_sql", "SQL behind"),
         Binding("question_mark", "help", "Help"),
         Binding("q", "quit", "Quit"),
-    ]
+    )
 
-    def __init__(self, store: Store, context: Context) -> None:
+    def __init__(self, store: Store, context: Context, settings: BrowseSettings = DEFAULTS) -> None:
+        """Browse a store; raises UsageError for a key that cannot be given to an action."""
+        modules = [f"tui.browser.{name}" for name, _, _ in PANES]
+        keymap = read_keymap(settings.keys, modules)
         super().__init__()
+        self.set_keymap(keymap)
         # Under 90 columns the titles of the tabs move together, so that all fit into 80.
         self.HORIZONTAL_BREAKPOINTS = [(0, "-tight"), (90, "-roomy")]
         self.store, self.context = store, context
@@ -69,7 +95,7 @@ class Browser(App[None]):
         yield Static(f"{self.store.folder}   {mode}", id="head", markup=False)
         first = str(self._kept.get("app", {}).get("tab", "recordings"))
         known = {name for name, _, _ in PANES}
-        with TabbedContent(initial=first if first in known else "recordings"):
+        with Tabs(initial=first if first in known else "recordings"):
             for number, (name, title, _) in enumerate(PANES, start=1):
                 yield TabPane(f"{number} {title}", id=name)
         yield Footer()
@@ -79,7 +105,8 @@ class Browser(App[None]):
         name = str(event.pane.id)
         if name not in self._panes:
             await self._build(name)
-        self._panes[name].focus_content()
+        self.focus_shown()
+        self._keep()
 
     async def _build(self, name: str) -> None:
         kind = next(kind for known, _, kind in PANES if known == name)
@@ -91,15 +118,20 @@ class Browser(App[None]):
 
     async def pane(self, name: str) -> Pane:
         """Open a tab and return its pane."""
-        self.query_one(TabbedContent).active = name
+        self.query_one(Tabs).active = name
         if name not in self._panes:
             await self._build(name)
         return self._panes[name]
 
+    def focus_shown(self) -> None:
+        """Give the keys to the open tab."""
+        if self.shown is not None:
+            self.shown.focus_content()
+
     @property
     def shown(self) -> Pane | None:
         """The pane of the open tab."""
-        return self._panes.get(self.query_one(TabbedContent).active)
+        return self._panes.get(self.query_one(Tabs).active)
 
     async def action_open(self, name: str) -> None:
         """Open a tab."""
@@ -131,15 +163,24 @@ class Browser(App[None]):
         for name, title, _ in PANES:
             yield SystemCommand(f"Open {title}", f"the tab {title}", _opener(self, name))
 
-    def on_unmount(self) -> None:
-        """Keep the state for the next start."""
-        kept = {name: pane.state() for name, pane in self._panes.items()}
-        self._kept |= kept
-        write_state(self._file, self._kept)
+    def on_mount(self) -> None:
+        """Take up the theme of before, and keep the state from now on."""
+        theme = self._kept.get("app", {}).get("theme")
+        if theme in self.available_themes:
+            self.theme = str(theme)
+        self.set_interval(KEEP_SECONDS, self._keep)
+
+    def _keep(self) -> None:
+        """Keep the state for the next start, if it is another than was kept last."""
+        kept = self._kept | {name: pane.state() for name, pane in self._panes.items()}
+        kept["app"] = {"tab": self.query_one(Tabs).active, "theme": self.theme}
+        if kept != self._kept:
+            self._kept = kept
+            write_state(self._file, kept)
 
     async def action_quit(self) -> None:
-        """Remember the open tab, and leave."""
-        self._kept["app"] = {"tab": self.query_one(TabbedContent).active}
+        """Keep the state, and leave."""
+        self._keep()
         self.exit()
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as types
 
-from store.printable import printable
+from store.printable import printable, printable_bytes
 
 Column: TypeAlias = "pa.ChunkedArray[Any]"
 DIGITS, ERROR_DIGITS = 4, 2
@@ -45,12 +45,17 @@ def _shown(column: Column, name: str) -> tuple[object, int | None]:
         digits = ERROR_DIGITS if name.endswith(("_se", "_sem")) else DIGITS
         values = _rounded(column.to_numpy(), digits)
         return pa.array(values, from_pandas=True), _width(values, digits)
+    if types.is_binary(column.type):
+        return _texts([None if v is None else printable_bytes(v) for v in column.to_pylist()])
     if types.is_string(column.type):
         texts: Sequence[str | None] = column.to_pylist()
         if not all(text is None or text.isprintable() for text in texts):
-            shown = [None if text is None else printable(text) for text in texts]
-            return pa.array(shown, pa.string()), None
+            return _texts([None if text is None else printable(text) for text in texts])
     return column, None
+
+
+def _texts(shown: Sequence[str | None]) -> tuple[object, None]:
+    return pa.array(shown, pa.string()), None
 
 
 def _exponents(values: Floats) -> Floats:

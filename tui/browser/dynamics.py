@@ -18,6 +18,7 @@ from store.printable import printable
 from store.queries.browse_dynamics import LAYERS, ask_wd_by_step, ask_weight_changes
 from store.queries.dynamics import Interval
 from tui.browser.grid import Grid
+from tui.browser.keymap import name_keys
 from tui.browser.layers import open_neurons
 from tui.browser.pane import Pane
 from tui.browser.prompts import ChoiceDialog
@@ -100,12 +101,13 @@ class DynamicsPane(Pane):
     DynamicsPane .caption { height: auto; max-height: 4; color: $text-muted; }
     DynamicsPane #dynamics-plots { height: 3fr; overflow-x: auto; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "dynamics",
         Binding("c", "choose_layer", "Layer"),
         Binding("left_square_bracket", "step_layer(-1)", "Layer before", show=False),
         Binding("right_square_bracket", "step_layer(1)", "Next layer"),
         Binding("w", "turn", "WD/weights"),
-    ]
+    )
 
     def __init__(self) -> None:
         super().__init__()

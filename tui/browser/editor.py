@@ -14,6 +14,7 @@ from textual.widgets import TextArea
 from textual.widgets.text_area import LanguageDoesNotExist
 
 from tui.browser.completion import Names, complete, typed
+from tui.browser.keymap import name_keys
 
 
 class Editor(TextArea):
@@ -22,9 +23,10 @@ class Editor(TextArea):
     DEFAULT_CSS = """
     Editor > .text-area--suggestion { text-style: italic; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "editor",
         Binding("ctrl+n", "next_name", "Next name", show=False),
-    ]
+    )
 
     class Offered(Message):
         """The names that may follow have changed."""

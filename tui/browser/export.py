@@ -1,15 +1,22 @@
-"""Writes the rows that a table keeps to a file: csv or parquet, by the ending of its name."""
+"""Rows into a file: those that a table keeps, or all of a statement, streamed.
 
+The ending of the file's name says the form.
+"""
+
+import io
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from store.errors import InputError
-from store.readonly import Row
+from store.readonly import Parameters, QueryLimits, Row, stream_query
+from store.store import Store
 from tui.browser.reader import Answer
 from tui.output import write_file
 
-FORMS = {".csv": "csv", ".parquet": "parquet"}
+FORMS = {".csv": "csv", ".parquet": "parquet", ".json": "json", ".jsonl": "jsonl"}
+EXPORT_SECONDS = 24 * 3600.0
 _BATCH = 1000
 
 
@@ -33,24 +40,47 @@ class _ArrowRows:
             yield list(zip(*columns, strict=True))
 
 
+def list_endings() -> str:
+    """Return the endings of files that can be written, in words."""
+    *others, last = FORMS
+    return f"{', '.join(others)} or {last}"
+
+
 def default_name(grid: str | None) -> str:
     """Return a name for the file of a table, by the table's id."""
     return f"{(grid or 'rows').removesuffix('-grid')}.csv"
 
 
-def check_target(text: str, store: Path) -> None:
-    """Raise InputError for a name that cannot be exported to, and why."""
+def check_target(text: str, store: Path) -> Path:
+    """Return the file that a name stands for.
+
+    Raises InputError for a name that cannot be exported to, and why.
+    """
     path = Path(text.strip()).expanduser()
     if path.suffix.lower() not in FORMS:
-        raise InputError(f"{text!r} ends in neither .csv nor .parquet; add one of these.")
+        raise InputError(f"{text!r} does not end in {list_endings()}; add one of these.")
     if path.resolve().is_relative_to(store.resolve()):
         raise InputError(f"{path} lies in the store; name a file outside of it.")
     if path.exists():
         raise InputError(f"{path} is there already; name another file.")
     if not path.parent.is_dir():
         raise InputError(f"There is no folder {path.parent}; name a file in one that is there.")
+    return path
 
 
 def write_answer(answer: Answer, path: Path) -> None:
     """Write the rows, unrounded; raises InputError where the file cannot be written."""
     write_file(_ArrowRows(answer), FORMS[path.suffix.lower()], path)
+
+
+def write_statement(
+    store: Store, statement: str, path: Path, stop: threading.Event, parameters: Parameters = ()
+) -> None:
+    """Write all rows of a SELECT to a file; setting `stop` ends it, and leaves no file.
+
+    Raises InputError as `run_query` does, and where the file cannot be written.
+    """
+    limits = QueryLimits(seconds=EXPORT_SECONDS, rows=None)
+    database, form = store.database.path, FORMS[path.suffix.lower()]
+    with stream_query(database, statement, limits, parameters, stop=stop) as result:
+        write_file(result, form, path, notices=io.StringIO())

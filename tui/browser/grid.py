@@ -20,6 +20,7 @@ from textual_fastdatatable import DataTable
 from store.errors import NegspaceError
 from store.printable import printable
 from tui.browser.display import MARK, Shown, shown_table
+from tui.browser.keymap import name_keys
 from tui.browser.reader import Answer
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ class Grid(Vertical):
     Grid > DataTable { height: 1fr; max-height: 100%; }
     Grid > .grid--note { height: 1; color: $text-muted; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "table",
         Binding("y", "copy_cell", "Copy cell"),
         Binding("Y", "copy_row", "Copy row", show=False),
         Binding("e", "export", "Export"),
-    ]
+    )
 
     class Chosen(Message):
         """Enter was pressed on a row, or it was clicked twice."""
@@ -80,12 +82,13 @@ class Grid(Vertical):
         super().__init__(id=id)
         self.styles.layout = "vertical"  # Textual's own Grid styles all widgets of this name
         self.answer: Answer | None = None
+        self._note = Static("", classes="grid--note", markup=False)
         self._marks = 0
         self._wanted = False
 
     def compose(self) -> ComposeResult:
         """Yield the line under the table; the table comes with the first answer."""
-        yield Static("", classes="grid--note", markup=False)
+        yield self._note
 
     async def show(
         self,
@@ -128,7 +131,7 @@ class Grid(Vertical):
     def set_note(self, note: str) -> None:
         """Write something after the number of rows in the line under the table."""
         if self.answer is not None:
-            self.query_one(".grid--note", Static).update(printable(_count(self.answer) + note))
+            self._note.update(printable(_count(self.answer) + note))
 
     def mark(self, row: int, marked: bool) -> None:
         """Show a row as marked, or no longer so; only where `show` was told of marks."""
@@ -178,13 +181,13 @@ class Grid(Vertical):
 
     def action_export(self) -> None:
         """Ask for a file, and write the rows to it."""
-        from tui.browser.export import check_target, default_name
+        from tui.browser.export import check_target, default_name, list_endings
         from tui.browser.prompts import LineDialog
 
         answer, folder = self.answer, _store_folder(self)
         if answer is not None:
             dialog = LineDialog(
-                "Export the rows to a file (.csv or .parquet)",
+                f"Export the rows to a file ({list_endings()})",
                 default_name(self.id),
                 lambda text: check_target(text, folder),
             )
@@ -209,7 +212,7 @@ class Grid(Vertical):
 
     def _copy(self, text: str) -> None:
         self.app.copy_to_clipboard(text)
-        self.notify(f"Copied: {text[:60]}", markup=False)
+        self.notify(printable(f"Copied: {text[:60]}"), markup=False)
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Tell of the cursor's row."""

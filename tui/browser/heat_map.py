@@ -19,6 +19,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui.browser.keymap import name_keys
+
 HEAD = 5
 """Columns of the source layer's number before the cells."""
 WIDTHS = {"numbers": 6, "tenths": 5, "digits": 3, "close": 2}
@@ -70,7 +72,8 @@ class HeatMap(ScrollView, can_focus=True):
     """The cells of two layers; arrows move the cursor, Enter chooses, z changes their form."""
 
     DEFAULT_CSS = "HeatMap { height: 1fr; min-height: 4; }"
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "map",
         Binding("up,k", "move(-1, 0)", "Up", show=False),
         Binding("down,j", "move(1, 0)", "Down", show=False),
         Binding("left,h", "move(0, -1)", "Left", show=False),
@@ -80,7 +83,7 @@ class HeatMap(ScrollView, can_focus=True):
         Binding("enter", "choose", "Neurons"),
         Binding("z", "next_form", "Digits"),
         Binding("y", "copy", "Copy cell"),
-    ]
+    )
 
     class Moved(Message):
         """The cursor is on another cell."""

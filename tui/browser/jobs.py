@@ -14,6 +14,7 @@ from store.queries.browse_jobs import STATEMENT
 from tui.browser.dialogs import ConfirmDialog, TextDialog
 from tui.browser.grid import Grid
 from tui.browser.job_rows import Work, describe, make_answer, read_log, read_work
+from tui.browser.keymap import name_keys
 from tui.browser.launching import ask_and_start, require_starting
 from tui.browser.pane import Pane
 from tui.browser.processes import interrupt_job
@@ -34,10 +35,11 @@ class JobsPane(Pane):
     JobsPane > #jobs-detail { height: 40%; border-top: solid $primary; }
     JobsPane > #jobs-detail > Static { height: auto; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "jobs",
         Binding("x", "cancel", "Stop job"),
         Binding("t", "retry", "Try again"),
-    ]
+    )
 
     def __init__(self) -> None:
         super().__init__()

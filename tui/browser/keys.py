@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from textual.dom import DOMNode
     from textual.screen import Screen
 
-WIDTH = 12
+WIDTH = 14
 SYSTEM = "Everywhere"
 Texts = dict[tuple[str, str], list[str]]
-"""Keys by action and what it is called."""
+"""Keys by the name of an action (`tui/browser/keymap.py`) and its description."""
 
 
 def list_keys(screen: "Screen[object]") -> str:
@@ -20,7 +20,7 @@ def list_keys(screen: "Screen[object]") -> str:
     for active in screen.active_bindings.values():
         if active.binding.description:
             texts = groups.setdefault(_title(active.node), {})
-            action = (active.binding.action, active.binding.description)
+            action = (active.binding.id or "", active.binding.description)
             texts.setdefault(action, []).append(screen.app.get_key_display(active.binding))
     order = sorted(groups, key=lambda title: (title not in _panes(screen), title != SYSTEM))
     return "\n\n".join(_show(title, groups[title]) for title in order)
@@ -31,8 +31,8 @@ def _panes(screen: "Screen[object]") -> set[str]:
 
 
 def _show(title: str, texts: Texts) -> str:
-    shown = [(", ".join(dict.fromkeys(keys)), text) for (_, text), keys in texts.items()]
-    lines = [f"  {keys:<{WIDTH}} {text}" for keys, text in shown]
+    shown = [(", ".join(dict.fromkeys(keys)), name, text) for (name, text), keys in texts.items()]
+    lines = [f"  {keys:<{WIDTH}} {text:<{WIDTH}} {name}".rstrip() for keys, name, text in shown]
     return "\n".join([title, *lines])
 
 

@@ -23,6 +23,7 @@ from store.queries.browse_neurons import RecordingChoice, list_choices
 from store.queries.profiles import list_left_out
 from tui.browser.grid import Grid
 from tui.browser.heat_map import Cell, HeatMap
+from tui.browser.keymap import name_keys
 from tui.browser.pane import Pane
 from tui.browser.prompts import ChoiceDialog
 from tui.browser.reader import write_out
@@ -83,12 +84,13 @@ class LayersPane(Pane):
     LayersPane.-tall #layers-map { display: block; }
     LayersPane.-tall #layers-cell { display: block; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "layers",
         Binding("c", "choose_recording", "Recording"),
         Binding("v", "next_variant", "Variant"),
         Binding("m", "next_measure", "Measure"),
         Binding("w", "turn", "Map/WD"),
-    ]
+    )
 
     def __init__(self) -> None:
         super().__init__()

@@ -23,6 +23,7 @@ from store.errors import InputError, NegspaceError, NotFoundError
 from store.printable import printable
 from tui.browser.drawn import Drawn
 from tui.browser.grid import Grid
+from tui.browser.keymap import name_keys
 from tui.browser.neuron_page import (
     OpenLayers,
     Page,
@@ -82,11 +83,12 @@ class NeuronDetail(Vertical):
     NeuronDetail #detail-pairs { height: 13; }
     NeuronDetail #detail-context, NeuronDetail #detail-kinds { height: auto; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "page",
         Binding("y", "copy_card", "Copy card"),
         Binding("t", "open_text(1)", "Text at T1"),
         Binding("T", "open_text(2)", "Text at T2", show=False),
-    ]
+    )
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)

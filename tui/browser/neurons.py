@@ -24,6 +24,7 @@ from store.queries.browse_neurons import (
 )
 from tui.browser.filters import FilterError
 from tui.browser.grid import Grid
+from tui.browser.keymap import name_keys
 from tui.browser.listing import SORTS, Listing, from_state
 from tui.browser.neuron_detail import NeuronDetail
 from tui.browser.pane import Pane
@@ -61,7 +62,8 @@ class NeuronsPane(Pane):
     NeuronsPane.-narrow.-open #neurons-page { display: block; }
     NeuronsPane.-narrow.-open #neurons-list { display: none; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "neurons",
         Binding("slash", "filter", "Filter"),
         Binding("colon", "jump", "Go to"),
         Binding("o", "sort", "Sort"),
@@ -71,7 +73,7 @@ class NeuronsPane(Pane):
         Binding("v", "compare", "Compare"),
         Binding("a", "ablate", "Ablate"),
         Binding("escape", "back", "Back", show=False),
-    ]
+    )
     name_shown = "Neurons"
 
     def __init__(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Vertical
+from textual.css.query import NoMatches
 from textual.widgets import Static
 
 from store.errors import NegspaceError
@@ -67,27 +68,30 @@ class Pane(Vertical):
 
     def reload(self) -> "Worker[None]":
         """Load in a worker; one that is at it is stopped."""
-        return self.run_worker(self._load, group=type(self).__name__, exclusive=True)
+        return self.follow(self._load, type(self).__name__)
 
     async def _load(self) -> None:
-        try:
-            await self.load()
-        except NegspaceError as error:
-            self.show_fault(str(error))
-        else:
-            self.show_fault("")
+        await self.load()
+        self.show_fault("")
 
-    def act(self, action: Action) -> "Worker[None]":
+    def act(self, action: Action, group: str = "action") -> "Worker[None]":
         """Do what a key asks for in a worker, one at a time; its NegspaceErrors are shown."""
+        self.show_fault("")
+        return self.follow(action, group)
+
+    def follow(self, action: Action, group: str) -> "Worker[None]":
+        """Do in a worker what nobody asked for: an error that is shown stays."""
 
         async def run() -> None:
-            self.show_fault("")
             try:
                 await action()
             except NegspaceError as error:
                 self.show_fault(str(error))
+            except NoMatches:
+                if self.is_attached:  # else the browser was closed meanwhile
+                    raise
 
-        return self.run_worker(run, group="action", exclusive=True)
+        return self.run_worker(run, group=group, exclusive=True)
 
     async def load(self) -> None:
         """Read, and show what was read; NegspaceErrors are shown in place."""

@@ -1,17 +1,18 @@
-"""Dialogs that ask for one line of text, or for one of a list."""
+"""Dialogs that ask for one line of text, or for one of a list of names or of statements."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from store.errors import NegspaceError
 from store.printable import printable
+from store.queries.browse_sql import Question
 
 
 class LineDialog(ModalScreen[str | None]):
@@ -90,3 +91,47 @@ class ChoiceDialog(ModalScreen[str | None]):
         """Answer with the key."""
         event.stop()
         self.dismiss(self._choices[event.option_index][0])
+
+
+class QuestionDialog(ModalScreen[str]):
+    """Statements to choose from; the one under the cursor is shown whole. Esc chooses none."""
+
+    DEFAULT_CSS = """
+    QuestionDialog { align: center middle; }
+    QuestionDialog > Vertical {
+        width: 90%; max-width: 110; height: 90%; max-height: 34;
+        border: round $primary; background: $surface; padding: 0 1;
+    }
+    QuestionDialog OptionList, QuestionDialog OptionList:focus {
+        height: 1fr; border: none; padding: 0;
+    }
+    QuestionDialog VerticalScroll { height: 1fr; border-top: solid $primary; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss('')", "Back")]
+
+    def __init__(self, title: str, questions: Sequence[Question]) -> None:
+        super().__init__()
+        self._title, self._questions = title, questions
+
+    def compose(self) -> ComposeResult:
+        """Yield the title, the list, the statement under the cursor, and the keys."""
+        with Vertical():
+            yield Label(self._title, markup=False)
+            titles = [Option(printable(question.title)) for question in self._questions]
+            yield OptionList(*titles, markup=False)
+            with VerticalScroll():
+                yield Static("", id="whole", markup=False)
+            yield Label("Enter takes it, Esc closes", markup=False)
+
+    def on_mount(self) -> None:
+        """Give the list the keys."""
+        self.query_one(OptionList).focus()
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Show the whole statement."""
+        lines = self._questions[event.option_index].statement.splitlines()
+        self.query_one("#whole", Static).update("\n".join(printable(line) for line in lines))
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Return the statement."""
+        self.dismiss(self._questions[event.option_index].statement)

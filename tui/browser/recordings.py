@@ -10,6 +10,7 @@ from store.errors import InputError
 from store.printable import printable
 from tui.browser.dialogs import ConfirmDialog
 from tui.browser.grid import Grid
+from tui.browser.keymap import name_keys
 from tui.browser.launching import ask_and_start, require_starting
 from tui.browser.pane import Pane
 from tui.browser.processes import finish, last_words, start_command, tail_log
@@ -25,10 +26,11 @@ class RecordingsPane(Pane):
     """All recordings, and the way to add and remove them."""
 
     name_shown = "Recordings"
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "recordings",
         Binding("n", "add", "New recording"),
         Binding("d", "remove", "Remove"),
-    ]
+    )
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,6 +7,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual_plot import HiResMode, PlotWidget
 
+from tui.browser.keymap import name_keys
+
 COLOURS = ("#d97706", "#3b82f6", "#10b981", "#808080", "#a855f7")
 """Seen on dark and on light."""
 MARKS = ("o", "+", "^", "-", "x")
@@ -45,7 +47,8 @@ def find_top(series: Sequence[Series]) -> float:
 class SeriesPlot(PlotWidget, inherit_bindings=False):
     """Series joined by lines, from 0 up; r stays the key that reads again."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "plot",
         Binding("plus", "zoom_in", "Zoom in", show=False),
         Binding("minus", "zoom_out", "Zoom out", show=False),
         Binding("left", "pan_left", "Pan left", show=False),
@@ -53,7 +56,7 @@ class SeriesPlot(PlotWidget, inherit_bindings=False):
         Binding("up", "pan_up", "Pan up", show=False),
         Binding("down", "pan_down", "Pan down", show=False),
         Binding("equals_sign", "reset_scales", "Whole plot", show=False),
-    ]
+    )
     DEFAULT_CSS = "SeriesPlot { height: 1fr; min-width: 30; }"
 
     def show(self, series: Sequence[Series], *, top: float | None = None) -> None:

@@ -25,12 +25,12 @@ from store.errors import NegspaceError
 from store.printable import printable
 from store.queries.browse_sql import Question, list_questions, list_schema, newest_recording
 from tui.browser.editor import Editor, make_editor
+from tui.browser.export import check_target, list_endings, write_statement
 from tui.browser.grid import Grid
+from tui.browser.keymap import name_keys
 from tui.browser.pane import Pane
-from tui.browser.printable_answer import printable_answer
+from tui.browser.prompts import LineDialog, QuestionDialog
 from tui.browser.schema_tree import SchemaTree
-from tui.browser.sql_dialogs import ExportDialog, QuestionDialog
-from tui.browser.sql_export import export_statement
 
 HINT = "F5 or Ctrl+J runs, Tab completes, Esc leaves the editor"
 NARROW = 100
@@ -42,12 +42,10 @@ Task = Callable[[], Awaitable[None]]
 class Results(Grid):
     """The rows of the statement; e exports them all, not only those shown."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("e", "export_all", "Export")]
-
     class ExportAsked(Message):
         """The key for the export was pressed."""
 
-    def action_export_all(self) -> None:
+    def action_export(self) -> None:
         """Ask for the export."""
         self.post_message(self.ExportAsked())
 
@@ -63,14 +61,15 @@ class SqlPane(Pane):
     SqlPane Editor:focus { border: tall $primary; }
     SqlPane #sql-hint { height: auto; max-height: 3; color: $text-muted; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "sql",
         Binding("f5,ctrl+j", "run", "Run", key_display="F5"),
         Binding("f2", "questions", "Questions", key_display="F2"),
         Binding("f3", "history", "History", key_display="F3"),
         Binding("f4", "tables", "Tables", key_display="F4"),
         Binding("f8", "export", "Export", key_display="F8"),
         Binding("escape", "back", "Stop/back", show=False),
-    ]
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,6 +141,8 @@ class SqlPane(Pane):
 
     def state(self) -> dict[str, object]:
         """Return the text of the editor and the statements that were run."""
+        for editor in self.query(Editor):  # what is typed last may not have been told yet
+            self._text = editor.text
         return {"text": self._text[:LONGEST_KEPT], "history": self._history}
 
     def restore(self, state: dict[str, object]) -> None:
@@ -181,8 +182,7 @@ class SqlPane(Pane):
     async def _ask(self, text: str) -> None:
         answer = await self.reader.ask(text)
         self._ran = text
-        shown = await self.reader.read(lambda: printable_answer(answer))
-        await self.results.show(shown)
+        await self.results.show(answer)
         self._hint(f"done in {time.monotonic() - self._started:.2f} s; {HINT}")
 
     def _tell_time(self) -> None:
@@ -220,10 +220,6 @@ class SqlPane(Pane):
     def on_resize(self, event: Resize) -> None:
         """Show the tables where there is room for them."""
         self.set_class(event.size.width >= NARROW, "-tables")
-
-    def on_text_area_changed(self) -> None:
-        """Keep the text: at the end the editor is gone before the state is asked for."""
-        self._text = self.editor.text
 
     def on_editor_offered(self, event: Editor.Offered) -> None:
         """Name what Tab and Ctrl+N offer."""
@@ -274,7 +270,13 @@ class SqlPane(Pane):
     def action_export(self) -> None:
         """Ask for a file, and stream all rows of the statement that was run into it."""
         if self._ran:
-            self.app.push_screen(ExportDialog(self.reader.store.folder), self._export_to)
+            folder = self.reader.store.folder
+            dialog = LineDialog(
+                f"Export all rows to a file ({list_endings()})",
+                "negspace.csv",
+                lambda text: check_target(text, folder),
+            )
+            self.app.push_screen(dialog, self._export_to)
         else:
             self.notify("Run a statement first.")
 
@@ -282,15 +284,15 @@ class SqlPane(Pane):
         """Export, as the key in the table asks."""
         self.action_export()
 
-    def _export_to(self, path: Path | None) -> None:
-        if path is not None:
-            statement = self._ran
+    def _export_to(self, name: str | None) -> None:
+        if name is not None:
+            statement, path = self._ran, Path(name).expanduser()
             self._start(lambda: self._export(statement, path))
 
     async def _export(self, statement: str, path: Path) -> None:
         stop, store = threading.Event(), self.reader.store
         try:
-            await self.reader.read(lambda: export_statement(store, statement, path, stop))
+            await self.reader.read(lambda: write_statement(store, statement, path, stop))
         finally:
             stop.set()
         self._hint(f"exported in {time.monotonic() - self._started:.2f} s; {HINT}")

@@ -16,6 +16,7 @@ from analysis.windows import Outputs
 from store.errors import NegspaceError, UsageError
 from store.printable import printable
 from store.queries.browse_text import select_window
+from tui.browser.keymap import name_keys
 from tui.browser.pane import Pane
 from tui.browser.reader import write_out
 from tui.browser.reading import Place, Reading, list_names, parse_place, read_window
@@ -38,7 +39,8 @@ class TextPane(Pane):
     TextPane #text-jump { height: 1; border: none; padding: 0; display: none; }
     TextPane #text-jump.-shown { display: block; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "text",
         Binding("n", "window(1)", "Next"),
         Binding("p", "window(-1)", "Previous"),
         Binding("x", "extreme(-1)", "Lowest"),
@@ -49,7 +51,7 @@ class TextPane(Pane):
         Binding("Y", "copy(True)", "Copy window", show=False),
         Binding("e", "export", "Export"),
         Binding("escape", "back", "Back", show=False),
-    ]
+    )
 
     def __init__(self) -> None:
         super().__init__()

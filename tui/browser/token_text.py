@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui.browser.keymap import name_keys
 from tui.browser.token_lines import MARKS, Lines, Piece, Row, lay_out
 
 NEGATIVE, POSITIVE = Color.parse("#2f6fd0"), Color.parse("#d9822b")
@@ -26,9 +27,10 @@ class TokenText(ScrollView, can_focus=True):
     """Tokens in lines, with a cursor on one of them."""
 
     DEFAULT_CSS = """
-    TokenText { height: 1fr; overflow-x: hidden; }
+    TokenText { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar[list[BindingType]] = name_keys(
+        "tokens",
         Binding("left", "step(-1)", "Token back", show=False),
         Binding("right", "step(1)", "Token on", show=False),
         Binding("up", "line(-1)", "Line up", show=False),
@@ -37,7 +39,7 @@ class TokenText(ScrollView, can_focus=True):
         Binding("pagedown", "page(1)", "Page down", show=False),
         Binding("home", "end(-1)", "First token", show=False),
         Binding("end", "end(1)", "Last token", show=False),
-    ]
+    )
 
     class Moved(Message):
         """The cursor is on another token."""

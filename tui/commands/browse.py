@@ -1,16 +1,20 @@
 """negspace browse."""
 
 import gc
+from typing import Any
 
 import click
 
+from tui.browser.settings import BrowseSettings
 from tui.context import Context, common_options, pass_context
+from tui.options import make_settings, settings_options
 
 
 @click.command("browse")
+@settings_options(BrowseSettings)
 @common_options
 @pass_context
-def command(context: Context) -> None:
+def command(context: Context, /, **options: Any) -> None:
     """Look through a store in the terminal: neurons, pairs, ablations, SQL, text.
 
     Reads only; what costs time is started as a command of its own, after a question with its cost.
@@ -30,4 +34,5 @@ def command(context: Context) -> None:
     finally:
         gc.freeze()
         gc.enable()
-    Browser(context.open(), context).run()
+    settings = make_settings(BrowseSettings, options)
+    Browser(context.open(), context, settings).run()

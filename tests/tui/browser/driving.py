@@ -30,5 +30,6 @@ def drive(
         async with app.run_test(size=size) as pilot:
             await settle(app, pilot)
             await script(app, pilot)
+            await app.action_quit()
 
     asyncio.run(run())

@@ -116,9 +116,13 @@ def running(words: Sequence[str], columns: int, rows: int) -> Iterator[Terminal]
     """Run a program in a terminal of this size; it is killed if it does not leave by itself."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    sizes = {
+        "COLUMNS": str(columns),
+        "LINES": str(rows),
+    }  # whoever runs the tests may have set them
     process = subprocess.Popen(
         words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-        env=os.environ | {"TERM": "xterm-256color"},
+        env=os.environ | sizes | {"TERM": "xterm-256color"},
     )  # fmt: skip
     os.close(slave)
     try:

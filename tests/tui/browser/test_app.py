@@ -123,7 +123,7 @@ def test_help_lists_the_keys_of_the_tab_before_the_others(small: Path) -> None:
         text = str(app.screen.query_one("VerticalScroll > Static", Static).content)
         assert text.index("Stop job") < text.index("Everywhere") < text.index("Reload")
         for number, (_, title, _) in enumerate(PANES, start=1):
-            assert f"  {number:<12} {title}\n" in text
+            assert f"  {number:<14} {title:<14} app.{title.lower()}\n" in text
         await pilot.press("escape")
         await settle(app, pilot)
         assert not isinstance(app.screen, TextDialog)

@@ -43,10 +43,11 @@ def test_errors_have_two_digits_and_missing_ones_stay_missing() -> None:
 
 
 def test_text_is_printable_and_marks_come_first() -> None:
-    shown = shown_table(pa.table({"text": ["a\x1b[31m", None]}), [True, False])
+    table = pa.table({"text": ["a\x1b[31m", None], "data": [None, b"\x1b\xff"]})
+    shown = shown_table(table, [True, False])
     assert shown.table.to_pylist() == [
-        {"mark": MARK, "text": "a\\x1b[31m"},
-        {"mark": "", "text": None},
+        {"mark": MARK, "text": "a\\x1b[31m", "data": None},
+        {"mark": "", "text": None, "data": "\\x1b\\xff"},
     ]
 
 
@@ -62,7 +63,7 @@ def test_an_export_refuses_what_it_would_spoil(tmp_path: Path) -> None:
     (tmp_path / "there.csv").touch()
     store = tmp_path / "store"
     for text, words in (
-        ("rows.txt", "neither .csv nor .parquet"),
+        ("rows.txt", "does not end in .csv"),
         (str(tmp_path / "there.csv"), "there already"),
         (str(store / "rows.csv"), "lies in the store"),
         (str(tmp_path / "no" / "rows.csv"), "There is no folder"),

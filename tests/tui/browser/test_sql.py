@@ -8,6 +8,7 @@ import pytest
 from pyarrow import parquet
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
+from textual_fastdatatable import DataTable
 
 from store.database import Database
 from store.queries.browse_sql import list_questions, list_schema
@@ -16,9 +17,9 @@ from store.store import open_store
 from tests.tui.browser.driving import drive, settle
 from tui.browser.app import Browser
 from tui.browser.editor import make_editor
+from tui.browser.prompts import LineDialog, QuestionDialog
 from tui.browser.schema_tree import SchemaTree
 from tui.browser.sql import SqlPane
-from tui.browser.sql_dialogs import ExportDialog, QuestionDialog
 
 RECORDING = "gpt_neox@main/words"
 ENDLESS = "WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t) SELECT max(i) FROM t"
@@ -111,8 +112,8 @@ def test_what_a_statement_gives_cannot_steer_the_terminal(analysed: Path) -> Non
         await run(
             pane, pilot, "SELECT char(27) || '[31m' AS a, x'ff41' AS b, NULL AS c, '[b]' AS d"
         )
-        cells = {"a": r"\x1b[31m", "b": r"\xffA", "c": None, "d": "[b]"}
-        assert pane.results.cells() == cells
+        shown = pane.results.query_one(DataTable).get_row_at(0)
+        assert shown == [r"\x1b[31m", r"\xffA", None, "[b]"]
 
     drive(analysed, script)
 
@@ -187,7 +188,7 @@ def test_an_export_writes_all_rows(analysed: Path, tmp_path: Path, suffix: str) 
         await run(pane, pilot, statement)
         await pilot.press("escape", "e")
         await pilot.pause()
-        assert isinstance(app.screen, ExportDialog)
+        assert isinstance(app.screen, LineDialog)
         app.screen.query_one(Input).value = str(path)
         await pilot.press("enter")
         await settle(app, pilot)
@@ -214,7 +215,7 @@ def test_an_export_refuses_other_endings_the_store_and_files_that_are_there(
         await pilot.press("f8")
         await pilot.pause()
         for name, part in (
-            (tmp_path / "rows.xls", "ends in none of"),
+            (tmp_path / "rows.xls", "does not end in .csv"),
             (analysed / "rows.csv", "lies in the store"),
             (taken, "is there already"),
         ):

@@ -66,7 +66,7 @@ def test_a_window_with_its_marks(tmp_path: Path, size: tuple[int, int]) -> None:
     async def script(app: Browser, pilot: Pilot[None]) -> None:
         pane = await opened(app, pilot)
         text = pane.query_one(TokenText)
-        assert text.shown_rows == expected_rows(values[:50], size[0] - 2)
+        assert text.shown_rows == expected_rows(values[:50], size[0] - 4)
         assert said(app, "#text-token").startswith(f"position 0  [ the]  y {values[0]:+.4g}")
         assert "tokens t" in pane.statement
         assert pane.command.startswith(f"negspace neuron {made.name} 0.0 ")
