@@ -6,7 +6,7 @@ only. The process loads no torch: costly work runs as commands of their own.
 
 import importlib
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
@@ -35,6 +35,19 @@ PANES = (
 DEFAULTS = BrowseSettings()
 KEEP_SECONDS = 10.0
 """How often the state is kept: a session that is cut off does not end in order."""
+
+
+@runtime_checkable
+class View(Protocol):
+    """What can say the SQL behind it: a tab, or a part of one."""
+
+    @property
+    def statement(self) -> str:
+        """The SQL; empty where there is none."""
+
+    @property
+    def command(self) -> str:
+        """The command line that shows the same; empty where there is none."""
 
 
 class Tabs(TabbedContent):
@@ -112,9 +125,15 @@ class Browser(App[None]):
         kind = next(kind for known, _, kind in PANES if known == name)
         pane = getattr(importlib.import_module(f"tui.browser.{name}"), kind)()
         assert isinstance(pane, Pane)
-        pane.restore(self._kept.get(name, {}))
+        # A tab that was never open begins with the recording of the one that it is opened from.
+        pane.restore(self._kept.get(name) or {"recording": self._recording})
         self._panes[name] = pane
         await self.query_one(f"#{name}", TabPane).mount(pane)
+
+    @property
+    def _recording(self) -> str:
+        names = [str(pane.state().get("recording", "")) for pane in self._panes.values()]
+        return next((name for name in reversed(names) if name), "")
 
     async def pane(self, name: str) -> Pane:
         """Open a tab and return its pane."""
@@ -134,8 +153,9 @@ class Browser(App[None]):
         return self._panes.get(self.query_one(Tabs).active)
 
     async def action_open(self, name: str) -> None:
-        """Open a tab."""
+        """Open a tab, and give it the keys."""
         await self.pane(name)
+        self.focus_shown()
 
     def action_reload(self) -> None:
         """Read again what the open tab shows."""
@@ -146,9 +166,12 @@ class Browser(App[None]):
         """Show the SQL behind the open tab, and the command that would do the same."""
         from tui.browser.dialogs import TextDialog
 
-        if self.shown is not None:
-            parts = [text for text in (self.shown.statement, self.shown.command) if text]
-            self.push_screen(TextDialog("Behind this view", "\n\n".join(parts) or "nothing yet"))
+        focused = self.focused
+        around = [] if focused is None else focused.ancestors_with_self
+        view = next((node for node in around if isinstance(node, View)), self.shown)
+        if view is not None:
+            text = view.statement or "nothing yet"
+            self.push_screen(TextDialog("Behind this view", text, view.command))
 
     def action_help(self) -> None:
         """Show the keys that work where the focus is."""
@@ -166,8 +189,8 @@ class Browser(App[None]):
     def on_mount(self) -> None:
         """Take up the theme of before, and keep the state from now on."""
         theme = self._kept.get("app", {}).get("theme")
-        if theme in self.available_themes:
-            self.theme = str(theme)
+        if isinstance(theme, str) and theme in self.available_themes:
+            self.theme = theme
         self.set_interval(KEEP_SECONDS, self._keep)
 
     def _keep(self) -> None:

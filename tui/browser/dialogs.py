@@ -9,10 +9,14 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Label, Static
 
 from store.printable import printable
+from tui.browser.clipboard import copy
 
 
 class TextDialog(ModalScreen[None]):
-    """A text with a title; y copies it, Esc closes it."""
+    """A text with a title, and a command line below it where there is one.
+
+    y copies the text, Y the command, and Esc closes both.
+    """
 
     DEFAULT_CSS = """
     TextDialog { align: center middle; }
@@ -24,26 +28,27 @@ class TextDialog(ModalScreen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Back"),
-        Binding("y", "copy", "Copy"),
+        Binding("y", "copy(False)", "Copy"),
+        Binding("Y", "copy(True)", "Copy command", show=False),
     ]
 
-    def __init__(self, title: str, text: str) -> None:
+    def __init__(self, title: str, text: str, command: str = "") -> None:
         super().__init__()
-        self._title, self._text = title, text
+        self._title, self._text, self._command = title, text, command
 
     def compose(self) -> ComposeResult:
         """Yield the title, the text, and the keys."""
         with Vertical():
             yield Label(self._title, markup=False)
             with VerticalScroll():
-                text = "\n".join(printable(line) for line in self._text.splitlines())
-                yield Static(text, markup=False)
-            yield Label("y copies, Esc closes", markup=False)
+                lines = [*self._text.splitlines(), "", *self._command.splitlines()]
+                yield Static("\n".join(map(printable, lines)).rstrip(), markup=False)
+            keys = "y copies the text, Y the command" if self._command else "y copies"
+            yield Label(f"{keys}, Esc closes", markup=False)
 
-    def action_copy(self) -> None:
-        """Copy the text."""
-        self.app.copy_to_clipboard(self._text)
-        self.notify("Copied.")
+    def action_copy(self, command: bool) -> None:
+        """Copy the text or the command."""
+        copy(self, self._command if command and self._command else self._text)
 
 
 class ConfirmDialog(ModalScreen[bool]):

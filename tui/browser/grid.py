@@ -13,12 +13,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.widget import Widget
 from textual.widgets import Static
 from textual_fastdatatable import DataTable
 
 from store.errors import NegspaceError
 from store.printable import printable
+from tui.browser.clipboard import copy
 from tui.browser.display import MARK, Shown, shown_table
 from tui.browser.keymap import name_keys
 from tui.browser.reader import Answer
@@ -84,10 +84,11 @@ class Grid(Vertical):
         self.answer: Answer | None = None
         self._note = Static("", classes="grid--note", markup=False)
         self._marks = 0
-        self._wanted = False
+        self._showing = asyncio.Lock()
 
     def compose(self) -> ComposeResult:
-        """Yield the line under the table; the table comes with the first answer."""
+        """Yield a table, which has the keys before there are rows, and the line under it."""
+        yield DataTable()
         yield self._note
 
     async def show(
@@ -106,27 +107,26 @@ class Grid(Vertical):
         names, `marked` says of each row whether it is marked (a column of its own, then), and the
         first `fixed` columns stay when the others scroll.
         """
-        row = (self.row or 0) if row is None else row
         shown = await asyncio.to_thread(shown_table, answer.table, marked)
-        before = self.query(DataTable)
-        focused = any(table.has_focus for table in before)
-        await before.remove()
-        self.answer, self._marks = answer, 0 if marked is None else 1
-        heads = [Text(printable((labels or {}).get(n, n))) for n in answer.table.column_names]
-        heads = [*([Text(" ")] * self._marks), *heads]
-        table = DataTable(
-            data=shown.table, cursor_type="row", zebra_stripes=True, render_markup=False,
-            show_row_labels=False, max_column_content_width=40, null_rep="-",
-            column_labels=[*heads], column_widths=_widths(shown, heads),
-            fixed_columns=fixed + self._marks if fixed else 0,
-        )  # fmt: skip
-        await self.mount(table, before=0)
-        table.move_cursor(row=row if row < answer.table.num_rows else 0)
-        # A focus inside a hidden tab would open that tab.
-        if (focused or self._wanted) and _is_displayed(self):
-            table.focus()
-        self._wanted = False
+        names, marks = answer.table.column_names, 0 if marked is None else 1
+        heads = [Text(" ")] * marks + [Text(printable((labels or {}).get(n, n))) for n in names]
+        table = _make_table(shown, heads, fixed + marks if fixed else 0)
+        async with self._showing:
+            place = (self.row or 0) if row is None else row
+            await self._replace(table)
+            self.answer, self._marks = answer, marks
+            table.move_cursor(row=place if place < answer.table.num_rows else 0)
         self.set_note(note)
+
+    async def _replace(self, table: DataTable) -> None:
+        """Put a table in the place of the one before; it takes the keys over, if that has them."""
+        before = [*self.query(DataTable)]
+        with self.app.batch_update():
+            await self.mount(table, before=0)
+            # At once, not when Textual finds the old one gone: keys must not go to others.
+            if any(old.has_focus for old in before):
+                self.screen.set_focus(table)
+            await self.remove_children(before)
 
     def set_note(self, note: str) -> None:
         """Write something after the number of rows in the line under the table."""
@@ -145,10 +145,9 @@ class Grid(Vertical):
     @property
     def row(self) -> int | None:
         """The row of the cursor, None where there is none."""
-        tables = self.query(DataTable)
-        if not tables or self.answer is None or self.answer.table.num_rows == 0:
+        if self.answer is None or self.answer.table.num_rows == 0:
             return None
-        return tables.first(DataTable).cursor_row
+        return self.query(DataTable).first().cursor_row
 
     def cells(self, row: int | None = None) -> Mapping[str, object]:
         """Return the cells of a row, of the cursor's if none is said; none of an empty table."""
@@ -160,24 +159,24 @@ class Grid(Vertical):
         return cells
 
     def focus_table(self) -> None:
-        """Give the table the keys, or the first that is shown."""
-        tables = self.query(DataTable)
-        self._wanted = not tables
-        for table in tables:
-            table.focus()
+        """Give the table the keys."""
+        for table in self.query(DataTable):
+            self.screen.set_focus(table)
 
     def action_copy_cell(self) -> None:
-        """Copy the row's first cell that the cursor is on."""
-        cells = self.cells()
-        if cells:
-            place = self.query_one(DataTable).cursor_column - self._marks
-            self._copy(str(list(cells.values())[max(place, 0)]))
+        """Ask for a cell of the row, and copy it as it is stored."""
+        from tui.browser.prompts import ChoiceDialog
+
+        texts = {name: "" if v is None else str(v) for name, v in self.cells().items()}
+        if texts:
+            dialog = ChoiceDialog("Copy", [(n, f"{n}  {text}") for n, text in texts.items()])
+            self.app.push_screen(dialog, lambda n: copy(self, texts[n]) if n else None)
 
     def action_copy_row(self) -> None:
         """Copy the row, its cells separated by tabs."""
         cells = self.cells()
         if cells:
-            self._copy("\t".join("" if v is None else str(v) for v in cells.values()))
+            copy(self, "\t".join("" if v is None else str(v) for v in cells.values()))
 
     def action_export(self) -> None:
         """Ask for a file, and write the rows to it."""
@@ -210,10 +209,6 @@ class Grid(Vertical):
 
         return self.run_worker(write, group="export", exclusive=True)
 
-    def _copy(self, text: str) -> None:
-        self.app.copy_to_clipboard(text)
-        self.notify(printable(f"Copied: {text[:60]}"), markup=False)
-
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Tell of the cursor's row."""
         event.stop()
@@ -232,6 +227,14 @@ class Grid(Vertical):
             self.post_message(self.HeaderChosen(self, self.answer.table.column_names[place]))
 
 
+def _make_table(shown: Shown, heads: Sequence[Text], fixed: int) -> DataTable:
+    return DataTable(
+        data=shown.table, cursor_type="row", zebra_stripes=True, render_markup=False,
+        show_row_labels=False, max_column_content_width=40, null_rep="-", column_labels=[*heads],
+        column_widths=_widths(shown, heads), fixed_columns=fixed,
+    )  # fmt: skip
+
+
 def _widths(shown: Shown, heads: Sequence[Text]) -> list[int | None]:
     pairs = zip(shown.widths, heads, strict=True)
     return [None if width is None else max(width, head.cell_len) for width, head in pairs]
@@ -242,10 +245,6 @@ def _store_folder(grid: Grid) -> Path:
 
     assert isinstance(grid.app, Browser)
     return grid.app.store.folder
-
-
-def _is_displayed(grid: Grid) -> bool:
-    return all(node.display for node in grid.ancestors_with_self if isinstance(node, Widget))
 
 
 def _count(answer: Answer) -> str:

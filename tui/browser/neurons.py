@@ -25,8 +25,8 @@ from store.queries.browse_neurons import (
 from tui.browser.filters import FilterError
 from tui.browser.grid import Grid
 from tui.browser.keymap import name_keys
-from tui.browser.listing import SORTS, Listing, from_state
 from tui.browser.neuron_detail import NeuronDetail
+from tui.browser.neuron_listing import SORTS, Listing, from_state
 from tui.browser.pane import Pane
 from tui.browser.prompts import ChoiceDialog, LineDialog
 from tui.browser.reader import MOST_ROWS, Answer, write_out
@@ -121,29 +121,26 @@ class NeuronsPane(Pane):
     @property
     def statement(self) -> str:
         """The statement behind the list."""
-        if self._choice is None:
-            return ""
-        return write_out(*list_statement(self._listing.question(self._choice), MOST_ROWS))
+        return self.grid.answer.statement if self.grid.answer else ""
 
     @property
     def command(self) -> str:
         """The command that lists the same."""
-        if self._choice is None:
-            return ""
-        store = shlex.quote(str(self.context.folder))
-        return f"negspace sql --store {store} --limit {MOST_ROWS} {shlex.quote(self.statement)}"
+        words = ["negspace", "sql", self.statement, "--limit", str(MOST_ROWS)]
+        store = ["--store", str(self.context.folder)]
+        return shlex.join([*words, *store]) if self.statement else ""
 
     async def load(self) -> None:
         """List the neurons."""
         database = self.browser.store.database
         choices = await self.reader.read(lambda: list_choices(database))
-        self._choice = self._listing.choose(choices)
-        if self._choice is None:
+        choice = self._listing.choose(choices)
+        if choice is None:
             self._show_head("no recording yet: negspace ingest MODEL CORPUS makes one")
             return
-        self._show_head("reading ...")
-        await self._list(self._choice)
-        self._show_head()
+        self._show_head(choice.name, self._listing.order, "reading ...")
+        await self._list(choice)
+        self._show_head(choice.name, self._listing.order)
 
     async def _list(self, choice: RecordingChoice) -> None:
         if self.grid.answer is None and self._listing.sort in INDEXED:
@@ -152,18 +149,20 @@ class NeuronsPane(Pane):
         self._to_top = False
 
     async def _show_rows(self, choice: RecordingChoice, most: int) -> None:
-        statement, parameters = list_statement(self._listing.question(choice), most + 1)
-        answer = await self.reader.ask(statement, parameters, rows=most)
+        question = self._listing.question(choice)
+        answer = await self.reader.ask(*list_statement(question, most + 1), rows=most)
         directions = await self._read_directions(choice.id)
         table = await self.reader.read(lambda: add_percentiles(answer.table, directions))
         marked = self._marked.get(choice.name, set())
+        statement = write_out(*list_statement(question, MOST_ROWS))
         await self.grid.show(
-            Answer(answer.statement, table, answer.truncated),
+            Answer(statement, table, answer.truncated),
             labels=self._listing.labels(table.column_names),
             marked=[neuron in marked for neuron in _neurons(table)],
             fixed=2,
             row=0 if self._to_top else None,
         )
+        self._choice = choice  # with its rows: a mark is of what is shown
         self._note(choice)
         self._page_cursor()
 
@@ -179,10 +178,8 @@ class NeuronsPane(Pane):
         hint = "" if choice.measured else f"; negspace analyze {choice.name} measures them"
         self.grid.set_note(marked + hint)
 
-    def _show_head(self, doing: str = "") -> None:
-        parts = [self.recording, self._listing.order if self.recording else "", doing]
-        text = " · ".join(part for part in parts if part)
-        self.query_one("#neurons-head", Static).update(printable(text))
+    def _show_head(self, *parts: str) -> None:
+        self.query_one("#neurons-head", Static).update(printable(" · ".join(parts)))
 
     def reload(self) -> "Worker[None]":
         """List again; what random directions there are is read again, too."""
@@ -215,13 +212,7 @@ class NeuronsPane(Pane):
             event.stop()
             self.add_class("-open")
             self._page_cursor()
-            self._focus_page()
-
-    def _focus_page(self) -> None:
-        for widget in self.query_one(NeuronDetail).query("*"):
-            if widget.focusable:
-                widget.focus()
-                return
+            self.query_one(NeuronDetail).focus_page()
 
     def on_resize(self, event: events.Resize) -> None:
         """Put list and page beside each other only where there is room for both."""
@@ -287,9 +278,9 @@ class NeuronsPane(Pane):
         dialog = ChoiceDialog("Sort by", choices, self._listing.sort)
         self.app.push_screen(dialog, lambda name: self.sort_by(name) if name else None)
 
-    def action_recording(self) -> "Worker[None]":
+    def action_recording(self) -> None:
         """Ask for the recording to list."""
-        return self.run_worker(self._ask_recording, group="ask recording", exclusive=True)
+        self.act(self._ask_recording)
 
     async def _ask_recording(self) -> None:
         database = self.browser.store.database
@@ -323,6 +314,8 @@ class NeuronsPane(Pane):
             self.show_fault(f"{layer}.{neuron} is not among the rows listed; it is shown alone.")
         self.add_class("-open")
         self._page(layer, neuron)
+        if self.has_class("-narrow"):
+            self.query_one(NeuronDetail).focus_page()
 
     def action_mark(self) -> None:
         """Mark the cursor's neuron, or take its mark away."""
@@ -357,13 +350,16 @@ class NeuronsPane(Pane):
             pane.prefill(recording, statement)
 
     def focus_content(self) -> None:
-        """Give the list the keys."""
+        """Give the keys to the list, or to the page that is in its place."""
+        if self.has_class("-narrow") and self.has_class("-open"):
+            self.query_one(NeuronDetail).focus_page()
+            return
         for grid in self.query("#neurons-grid").results(Grid):
             grid.focus_table()
 
     def state(self) -> dict[str, object]:
         """Return recording, order and filter."""
-        return replace(self._listing, recording=self.recording).state()
+        return replace(self._listing, recording=self._listing.recording or self.recording).state()
 
     def restore(self, state: dict[str, object]) -> None:
         """Take up recording, order and filter."""

@@ -107,7 +107,13 @@ class SqlPane(Pane):
     @property
     def statement(self) -> str:
         """The statement whose rows are shown; that in the editor where none are."""
-        return self._ran or self._text
+        return self._ran or self._typed
+
+    @property
+    def _typed(self) -> str:
+        """What stands in the editor, or will when it is there."""
+        editors = self.query(Editor)
+        return editors.first().text if editors else self._text
 
     @property
     def command(self) -> str:
@@ -141,9 +147,7 @@ class SqlPane(Pane):
 
     def state(self) -> dict[str, object]:
         """Return the text of the editor and the statements that were run."""
-        for editor in self.query(Editor):  # what is typed last may not have been told yet
-            self._text = editor.text
-        return {"text": self._text[:LONGEST_KEPT], "history": self._history}
+        return {"text": self._typed[:LONGEST_KEPT], "history": self._history}
 
     def restore(self, state: dict[str, object]) -> None:
         """Take up the text and the history."""

@@ -4,19 +4,23 @@ Kept in the user's state folder, never in the store; a file that cannot be read 
 it were not there.
 """
 
+import hashlib
 import json
+import os
 from pathlib import Path
 
 import click
 
+from store.errors import InputError
 from store.store import Store
+from tui.output import write_text
 
 
 def state_file(store: Store) -> Path:
     """Return where the state of a store's browser is kept."""
-    folder = Path(click.get_app_dir("negspace"))
-    name = "-".join(part for part in store.folder.resolve().parts if part != "/")
-    return folder / "browser" / f"{name[-150:]}.json"
+    place = store.folder.resolve()
+    key = hashlib.sha256(os.fsencode(place)).hexdigest()[:12]
+    return Path(click.get_app_dir("negspace")) / "browser" / f"{place.name[-60:]}-{key}.json"
 
 
 def read_state(path: Path) -> dict[str, dict[str, object]]:
@@ -34,6 +38,6 @@ def write_state(path: Path, state: dict[str, dict[str, object]]) -> None:
     """Keep the state, if the folder can be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(state, indent=1), encoding="utf-8")
-    except OSError:
+        write_text(json.dumps(state, indent=1), path)
+    except (OSError, InputError):
         return

@@ -16,6 +16,7 @@ from analysis.windows import Outputs
 from store.errors import NegspaceError, UsageError
 from store.printable import printable
 from store.queries.browse_text import select_window
+from tui.browser.clipboard import copy
 from tui.browser.keymap import name_keys
 from tui.browser.pane import Pane
 from tui.browser.reader import write_out
@@ -103,7 +104,7 @@ class TextPane(Pane):
         store, place = self.reader.store, self.here
         names = await self.reader.read(lambda: list_names(store))
         if not place.exact and place.recording not in names:
-            place = replace(place, recording=names[0])
+            place = replace(place, recording=names[-1])
         try:
             reading = await self.reader.read(lambda: read_window(store, place))
         except NegspaceError:
@@ -222,8 +223,7 @@ class TextPane(Pane):
         cursor = self._text.cursor
         parts = [token.text for token in self._reading.tokens]
         text = "".join(parts) if whole else "  ".join(self._reading.tell_token(cursor))
-        self.app.copy_to_clipboard(text)
-        self.notify(f"Copied: {printable(text[:60])}", markup=False)
+        copy(self, text)
 
     def action_export(self) -> None:
         """Write the window to a file: a row a token, with y."""

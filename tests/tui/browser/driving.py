@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from textual.pilot import Pilot
+from textual.worker import WorkerCancelled
 
 from store.store import open_store
 from tui.browser.app import Browser
@@ -16,7 +18,11 @@ Script = Callable[[Browser, Pilot[None]], Awaitable[None]]
 async def settle(app: Browser, pilot: Pilot[None]) -> None:
     """Wait until nothing is being read any more."""
     await pilot.pause()
-    await app.workers.wait_for_complete()
+    while running := [worker for worker in app.workers if not worker.is_finished]:
+        for worker in running:
+            with suppress(WorkerCancelled):  # another took its place
+                await worker.wait()
+        await pilot.pause()
     await pilot.pause()
 
 

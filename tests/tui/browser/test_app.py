@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from textual.pilot import Pilot
@@ -148,7 +149,11 @@ def test_what_is_behind_a_view_is_shown_and_copied(small: Path) -> None:
         assert isinstance(app.screen, TextDialog)
         await pilot.press("y")
         assert "FROM recording_overview" in app.clipboard
-        assert f"negspace status --store {small}" in app.clipboard
+        assert Path(click.get_app_dir("negspace"), "browser", "copied.txt").read_text() == (
+            app.clipboard
+        )
+        await pilot.press("Y")
+        assert app.clipboard == f"negspace status --store {small}"
         await pilot.press("escape")
         await settle(app, pilot)
         assert not isinstance(app.screen, TextDialog)
