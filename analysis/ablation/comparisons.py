@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.ablation.inference import differ_by_unit, number_units, paired_sem
+from analysis.ablation.inference import differ_by_unit, paired_sem
 from analysis.ablation.records import Floats
+from analysis.ablation.units import number_units
 from store.database import Database
 from store.queries.ablations import (
     AblationTest,

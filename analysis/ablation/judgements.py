@@ -14,12 +14,12 @@ import numpy as np
 from analysis.ablation.inference import (
     TestResult,
     differ_by_unit,
-    number_units,
     prediction_t,
     rank_test,
     sign_flip,
 )
 from analysis.ablation.records import Floats, Ints
+from analysis.ablation.units import number_units
 from analysis.report.statistics import holm
 from store.database import Database
 from store.queries.ablations import (

@@ -6,7 +6,7 @@ from analysis.ablation.effects import Effect, measure_effect
 from analysis.ablation.identity import BASELINE, CHOSEN, DOSE, NORM
 from analysis.ablation.results import Group, group_runs, show_stars
 from analysis.ablation.runs import Runs
-from analysis.ablation.sweep import PLURALS
+from analysis.ablation.units import PLURALS
 from store.queries.ablations import (
     AblationTest,
     RunRow,

@@ -24,6 +24,7 @@ from matplotlib.ticker import (
 )
 
 from analysis.ablation.comparisons import EFFECT, Arm, Comparison, read_comparisons
+from analysis.ablation.units import PLURALS
 from analysis.figures.drawing import COLOURS, GREY, MARKERS, SMALL, label_logs, make_figure, show
 from analysis.figures.results import Cell, Drawn
 from analysis.figures.subject import CannotDrawError, Subject
@@ -273,8 +274,7 @@ def _describe(shown: Sequence[Comparison], bars: Sequence[_Bar], left_out: int) 
 
 
 def _units(comparison: Comparison, n: int = 2) -> str:
-    name = comparison.unit
-    return name if n == 1 else f"{name}es" if name.endswith("h") else f"{name}s"
+    return comparison.unit if n == 1 else PLURALS[comparison.unit]
 
 
 def _where(comparison: Comparison) -> str:
