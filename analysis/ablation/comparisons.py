@@ -4,7 +4,6 @@ Runs are compared only within one baseline: the same weights, text, dtype, devic
 differences are paired, window by window, and summed up by the units of the test over text.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from analysis.ablation.inference import differ_by_unit, paired_sem
 from analysis.ablation.records import Floats
-from analysis.ablation.units import number_units
+from analysis.ablation.units import read_units
 from store.database import Database
 from store.queries.ablations import (
     AblationTest,
@@ -152,9 +151,7 @@ def read_comparisons(database: Database, recording_id: int) -> list[Comparison]:
 
 def _pair(run: RunRow, losses: Mapping[int, WindowLosses]) -> Trial:
     mine, base = losses[run.id], losses[run.baseline_id or 0]
-    settings = json.loads(run.settings)
-    unit = str(settings["unit"])
-    units = number_units(unit, mine.documents, int(settings["window_length"]))
+    unit, units = read_units(run.settings, mine.documents)
     counts = np.full(len(units), mine.n_predicted, np.int64)
     return Trial(run, unit, differ_by_unit(mine.nll, base.nll, counts, units))
 

@@ -18,8 +18,8 @@ from analysis.ablation.inference import (
     rank_test,
     sign_flip,
 )
-from analysis.ablation.records import Floats, Ints
-from analysis.ablation.units import number_units
+from analysis.ablation.records import Floats
+from analysis.ablation.units import read_units
 from analysis.report.statistics import holm
 from store.database import Database
 from store.queries.ablations import (
@@ -113,8 +113,8 @@ def _judge(run: RunRow, known: _Known) -> Iterator[_Test]:
 
 def _flip(run: RunRow, reference: RunRow, known: _Known, planned: bool) -> _Test:
     """Return the sign-flip test of a run against another, over the units of their text."""
-    unit, units = _number_units(run, known)
     here, there = known.losses[run.id], known.losses[reference.id]
+    unit, units = read_units(run.settings, here.documents)
     n_predicted = np.full(len(units), here.n_predicted, dtype=np.int64)
     result = sign_flip(differ_by_unit(here.nll, there.nll, n_predicted, units))
     against = (reference.arm, None if reference.arm == "effect" else reference.draw)
@@ -127,12 +127,6 @@ def _flip(run: RunRow, reference: RunRow, known: _Known, planned: bool) -> _Test
         planned,
         (*_family(run), "sign_flip", *against),
     )
-
-
-def _number_units(run: RunRow, known: _Known) -> tuple[str, Ints]:
-    settings = json.loads(run.settings)
-    unit = str(settings["unit"])
-    return unit, number_units(unit, known.losses[run.id].documents, settings["window_length"])
 
 
 def _judge_draws(run: RunRow, known: _Known) -> Iterator[_Test]:

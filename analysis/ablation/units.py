@@ -3,6 +3,8 @@
 Numbers every window's unit; compares nothing.
 """
 
+import json
+
 import numpy as np
 
 from analysis.ablation.records import Ints
@@ -23,3 +25,10 @@ def number_units(unit: str, documents: Ints, window_length: int) -> Ints:
         return np.unique(documents, return_inverse=True)[1].astype(np.int64)
     windows = np.arange(len(documents), dtype=np.int64)
     return windows if unit == WINDOW else windows // -(-STRETCH_TOKENS // window_length)
+
+
+def read_units(settings: str, documents: Ints) -> tuple[str, Ints]:
+    """Return the unit of a stored run and that of each window, (windows,), by its `settings`."""
+    found = json.loads(settings)
+    unit = str(found["unit"])
+    return unit, number_units(unit, documents, int(found["window_length"]))
