@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.ablation.identity import BOTTOM, CHOSEN, EFFECT, RANDOM
 from analysis.ablation.inference import differ_by_unit, paired_sem
 from analysis.ablation.records import Floats
 from analysis.ablation.units import read_units
@@ -24,7 +25,6 @@ from store.queries.ablations import (
     read_window_losses,
 )
 
-CHOSEN, RANDOM, BOTTOM, EFFECT = "chosen", "random", "bottom", "effect"
 OTHERS = "random-others"
 """Random draws from those neurons alone that were not chosen."""
 

@@ -23,7 +23,8 @@ from matplotlib.ticker import (
     SymmetricalLogLocator,
 )
 
-from analysis.ablation.comparisons import EFFECT, Arm, Comparison, read_comparisons
+from analysis.ablation.comparisons import OTHERS, Arm, Comparison, read_comparisons
+from analysis.ablation.identity import BOTTOM, CHOSEN, DOSE, EFFECT, NORM, RANDOM
 from analysis.ablation.units import PLURALS
 from analysis.figures.drawing import COLOURS, GREY, MARKERS, SMALL, label_logs, make_figure, show
 from analysis.figures.results import Cell, Drawn
@@ -36,21 +37,20 @@ COLUMNS = (
     "p_text", "p_text_holm", "planned", "stars",
 )  # fmt: skip
 MAIN = "clamp-negative"
-CHOSEN, RANDOM = "chosen", "random"
 WHITE = "#ffffff"
 STYLES = {
     CHOSEN: (COLOURS[0], MARKERS[0], ""),
     RANDOM: (GREY, MARKERS[1], ""),
-    "random-others": (GREY, "d", "////"),
-    "bottom": (COLOURS[5], MARKERS[2], "////"),
-    "dose": (COLOURS[4], MARKERS[3], "...."),
-    "norm": (COLOURS[2], MARKERS[4], "xxxx"),
-    "effect": (COLOURS[3], MARKERS[5], "\\\\\\\\"),
+    OTHERS: (GREY, "d", "////"),
+    BOTTOM: (COLOURS[5], MARKERS[2], "////"),
+    DOSE: (COLOURS[4], MARKERS[3], "...."),
+    NORM: (COLOURS[2], MARKERS[4], "xxxx"),
+    EFFECT: (COLOURS[3], MARKERS[5], "\\\\\\\\"),
     "negative-mean": (WHITE, "<", ""),
     "negative-shuffle": (WHITE, ">", "----"),
 }
 """Colour, marker and hatching of the bars, in their order."""
-OTHERS = ("*", "X", "h", "p", "8", "d", "H")
+FURTHER = ("*", "X", "h", "p", "8", "d", "H")
 """Markers of other interventions, which have a point but no bar."""
 LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 LINEAR = 0.01
@@ -226,7 +226,7 @@ def _find_styles(bars: Sequence[_Bar]) -> dict[str, tuple[str, str, str]]:
     names = {b.name for b in bars}
     others = sorted(names - set(STYLES))
     styles = {name: style for name, style in STYLES.items() if name in names}
-    return styles | {n: (WHITE, OTHERS[i % len(OTHERS)], "") for i, n in enumerate(others)}
+    return styles | {n: (WHITE, FURTHER[i % len(FURTHER)], "") for i, n in enumerate(others)}
 
 
 def _draw_legend(figure: Figure, bars: Sequence[_Bar], columns: int) -> None:
