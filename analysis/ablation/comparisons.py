@@ -27,6 +27,7 @@ from store.queries.ablations import (
 
 OTHERS = "random-others"
 """Random draws from those neurons alone that were not chosen."""
+LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 
 
 @dataclass(frozen=True)
@@ -197,3 +198,11 @@ def _choose(name: str, trials: Sequence[Trial], chosen: Trial) -> tuple[Trial, .
     if name != EFFECT:
         return tuple(trials)
     return (min(trials, key=lambda t: abs(t.increase - chosen.increase)),)
+
+
+def show_stars(test: AblationTest | None) -> str:
+    """Return the stars of a planned test's adjusted p; none of any other."""
+    if test is None or not test.planned or test.p_holm is None:
+        return ""
+    p = test.p_holm
+    return next((stars for level, stars in LEVELS if p <= level), "")

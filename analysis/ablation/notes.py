@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from analysis.ablation.comparisons import show_stars
 from analysis.ablation.effects import Effect, measure_effect
 from analysis.ablation.identity import BASELINE, CHOSEN, DOSE, NORM
-from analysis.ablation.results import Group, group_runs, show_stars
+from analysis.ablation.results import Group, group_runs
 from analysis.ablation.runs import Runs
 from analysis.ablation.units import PLURALS
 from store.queries.ablations import (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.ablation.comparisons import show_stars
 from analysis.ablation.identity import BASELINE, PlannedRun
 from analysis.ablation.inference import differ_by_unit, paired_sem
 from analysis.ablation.judgements import judge_runs
@@ -21,8 +22,6 @@ from store.queries.ablations import (
     list_tests,
     read_window_losses,
 )
-
-LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 
 
 @dataclass(frozen=True)
@@ -162,11 +161,3 @@ def _find(tests: Sequence[AblationTest], name: str, reference: int | None) -> Ab
     """Return the test of this name against a run, or against a group."""
     found = (test for test in tests if (test.test, test.reference_id) == (name, reference))
     return next(found, None)
-
-
-def show_stars(test: AblationTest | None) -> str:
-    """Return the stars of a planned test's adjusted p; none of any other."""
-    if test is None or not test.planned or test.p_holm is None:
-        return ""
-    p = test.p_holm
-    return next((stars for level, stars in LEVELS if p <= level), "")

@@ -23,7 +23,7 @@ from matplotlib.ticker import (
     SymmetricalLogLocator,
 )
 
-from analysis.ablation.comparisons import OTHERS, Arm, Comparison, read_comparisons
+from analysis.ablation.comparisons import OTHERS, Arm, Comparison, read_comparisons, show_stars
 from analysis.ablation.identity import BOTTOM, CHOSEN, DOSE, EFFECT, NORM, RANDOM
 from analysis.ablation.units import PLURALS
 from analysis.figures.drawing import COLOURS, GREY, MARKERS, SMALL, label_logs, make_figure, show
@@ -52,7 +52,6 @@ STYLES = {
 """Colour, marker and hatching of the bars, in their order."""
 FURTHER = ("*", "X", "h", "p", "8", "d", "H")
 """Markers of other interventions, which have a point but no bar."""
-LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 LINEAR = 0.01
 """Nats up to which the axis of the right panel is linear, so that it can pass 0."""
 
@@ -74,7 +73,7 @@ class _Bar:
 
     @property
     def stars(self) -> str:
-        return find_stars(self.comparison.rank) if self.name == CHOSEN else ""
+        return show_stars(self.comparison.rank) if self.name == CHOSEN else ""
 
     def row(self) -> tuple[Cell, ...]:
         """Return the row of the .csv."""
@@ -110,13 +109,6 @@ def draw_ablations(subject: Subject) -> Drawn:
 def has_ablations(subject: Subject) -> bool:
     """Say whether any of the recordings has a run."""
     return any(list_runs(subject.store.database, r.id) for r in subject.recordings)
-
-
-def find_stars(rank: AblationTest | None) -> str:
-    """Return the stars of a stored rank test; none of one that was not planned."""
-    if rank is None or not rank.planned or rank.p_holm is None:
-        return ""
-    return next((stars for level, stars in LEVELS if rank.p_holm <= level), "")
 
 
 def choose_shown(found: Sequence[Comparison]) -> list[Comparison]:
