@@ -6,7 +6,7 @@ plan. Each function is one transaction.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from sqlalchemy import Connection, Table, delete, insert, select
 
@@ -15,35 +15,9 @@ from store.catalog import add_corpus, add_stream
 from store.database import to_json, utc_now
 from store.errors import InputError
 from store.queries.recordings import RecordingRow
-from store.records import CorpusFacts, IntArray, StreamFacts
+from store.records import CorpusFacts, IntArray, RunFacts, StreamFacts
 from store.scores import Cell, without_nan
 from store.store import Store
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """A run as `ablations` keeps it; `settings` is JSON, `hash` decides which runs are the same."""
-
-    recording_id: int
-    checkpoint_id: int
-    cohort_id: int | None
-    intervention: str
-    arm: str
-    draw: int | None
-    percent: float | None
-    where_kind: str | None
-    stream_id: int
-    perplexity: float
-    nll_sum: float
-    n_predicted: int
-    dose: float | None
-    n_positions: int
-    baseline_id: int | None
-    reference_id: int | None
-    plan_id: int | None
-    job_id: int
-    settings: str
-    hash: str
 
 
 def add_stream_of(
