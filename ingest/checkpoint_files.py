@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ingest.weights import TensorEntry, hash_tensor, list_tensors
 from store.errors import InputError, NotFoundError
-from store.queries.cards import CheckpointOrigin
+from store.queries.sources import CheckpointOrigin
 
 
 @dataclass(frozen=True)
