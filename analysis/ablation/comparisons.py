@@ -27,6 +27,8 @@ from store.queries.ablations import (
 
 OTHERS = "random-others"
 """Random draws from those neurons alone that were not chosen."""
+CLAMP, SHIFT = "clamp-negative", "negative-mean"
+"""What takes the negative side away, and what puts its mean in its place."""
 LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 
 
@@ -134,8 +136,8 @@ class Comparison:
     @property
     def information_share(self) -> float | None:
         """The increase of negative-mean over that of clamp-negative, where that is not 0."""
-        mean, own = self.controls.get("negative-mean"), self.chosen
-        if mean is None or own.run.intervention != "clamp-negative" or not own.increase:
+        mean, own = self.controls.get(SHIFT), self.chosen
+        if mean is None or own.run.intervention != CLAMP or not own.increase:
             return None
         return mean.increase / own.increase
 
