@@ -54,9 +54,14 @@ class Arm:
     trials: tuple[Trial, ...]
 
     @property
+    def runs(self) -> tuple[RunRow, ...]:
+        """The runs alone."""
+        return tuple(t.run for t in self.trials)
+
+    @property
     def increase(self) -> float:
         """The mean increase, nats a token."""
-        return float(np.mean([t.increase for t in self.trials]))
+        return float(list_increases(self.runs).mean())
 
     @property
     def differences(self) -> Floats:
@@ -72,13 +77,12 @@ class Arm:
     @property
     def sem_draws(self) -> float | None:
         """The standard error over draws; None of fewer than two."""
-        return paired_sem(np.array([t.increase for t in self.trials]))
+        return paired_sem(list_increases(self.runs))
 
     @property
     def dose(self) -> float | None:
         """The mean dose."""
-        doses = [t.run.dose for t in self.trials if t.run.dose is not None]
-        return float(np.mean(doses)) if doses else None
+        return average_doses(self.runs)
 
     @property
     def perplexity(self) -> float:
@@ -140,6 +144,17 @@ class Comparison:
         if mean is None or own.run.intervention != CLAMP or not own.increase:
             return None
         return mean.increase / own.increase
+
+
+def list_increases(runs: Sequence[RunRow]) -> Floats:
+    """Return the increases of runs over their baseline, (runs,) nats a token; its own is 0."""
+    return np.array([run.increase or 0.0 for run in runs])
+
+
+def average_doses(runs: Sequence[RunRow]) -> float | None:
+    """Return the mean dose of the runs that have one; None where none has."""
+    doses = [run.dose for run in runs if run.dose is not None]
+    return float(np.mean(doses)) if doses else None
 
 
 def read_comparisons(database: Database, recording_id: int) -> list[Comparison]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.ablation.comparisons import show_stars
+from analysis.ablation.comparisons import average_doses, list_increases, show_stars
 from analysis.ablation.identity import BASELINE, PlannedRun
 from analysis.ablation.inference import differ_by_unit, paired_sem
 from analysis.ablation.judgements import judge_runs
@@ -74,13 +74,12 @@ class Group:
     @property
     def increase(self) -> float:
         """The mean increase, in nats a token."""
-        return float(np.mean([row.increase or 0.0 for row in self.rows]))
+        return float(list_increases(self.rows).mean())
 
     @property
     def dose(self) -> float | None:
         """The mean dose; None for the baseline."""
-        doses = [row.dose for row in self.rows if row.dose is not None]
-        return float(np.mean(doses)) if doses else None
+        return average_doses(self.rows)
 
 
 def group_runs(runs: Runs) -> list[Group]:
@@ -133,7 +132,7 @@ def _tabulate(
         perplexity=float(np.mean([row.perplexity for row in group.rows])),
         increase=None if is_base else group.increase,
         sem=None if is_base else _sem_over_units(runs, group, losses),
-        sem_draws=paired_sem(np.array([row.increase or 0.0 for row in group.rows])),
+        sem_draws=paired_sem(list_increases(group.rows)),
         dose=group.dose,
         p_rank=rank.p if rank else None,
         p_rank_floor=rank.p_floor if rank else None,
