@@ -23,11 +23,11 @@ from store.queries.cards import (
     list_checkpoint_wd,
     list_neuron_pairs,
     read_contexts,
-    read_origin,
     read_percentiles,
     read_token_texts,
 )
 from store.queries.recordings import read_pairs
+from store.queries.sources import read_origin
 from store.recording import Layer, Recording
 
 REACH = 8

@@ -24,6 +24,7 @@ from analysis.metrics.neurons import NeuronScores, Scorer, join, score_neurons
 from analysis.metrics.summaries import summarise
 from analysis.pair_measures import PAIR_COLUMNS, PairMeasures, explain_pairs, read_pair_inputs
 from analysis.pair_scores import score_pairs
+from analysis.positions import eligible_positions
 from analysis.random_population import Projection, RandomPopulation, score_directions
 from store.arrays import LayerArrays
 from store.engine import map_items
@@ -72,12 +73,12 @@ def score_layer(
     recording = layer.recording.row
     activation = recording.neuron_activation
     known = activation if activation is not None and is_known(activation) else None
-    positions = eligible_positions(layer)
+    chosen = eligible_positions(recording)
+    positions = chosen if recording.skip_first else None
     scores = _score_groups(layer, known, scorer, positions, threads, advance)
     pairs = read_pairs(layer.recording.store.database, recording.pair_set_id)
     inputs = read_pair_inputs(layer)
     found = score_pairs(layer, pairs, inputs, known, threads)
-    chosen = np.arange(recording.n_tokens) if positions is None else positions
     random = score_directions(Projection(layer, chosen), pairs, inputs, scorer, known, threads)
     columns, nulls = _gather(scores, found.measures), _gather_random(random)
     columns["wd_se"] = measure_errors(layer, scores.wd, errors, positions, threads)
@@ -144,15 +145,6 @@ def as_bits(values: npt.NDArray[np.generic], dtype: str) -> Stored:
     if dtype == "float32":
         return values.view(np.float32)
     return values.view(np.uint16)
-
-
-def eligible_positions(layer: Layer) -> npt.NDArray[np.int64] | None:
-    """Return the positions that metrics count, or None where all do (`--skip-first`, METHODS 2)."""
-    row = layer.recording.row
-    if row.skip_first == 0:
-        return None
-    positions = np.arange(row.n_tokens)
-    return positions[positions % row.window_length >= row.skip_first]
 
 
 def _gather(scores: NeuronScores, measures: PairMeasures) -> Columns:

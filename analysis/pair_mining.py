@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.layer_scores import eligible_positions
 from analysis.metrics.activations import is_known
 from analysis.metrics.differentiation import (
     Differentiation,
@@ -22,6 +21,7 @@ from analysis.metrics.differentiation import (
 )
 from analysis.metrics.pair_search import TILE, BestPairs, PairSearch, Places, describe_places
 from analysis.pair_scores import TOP_NEURONS, activate
+from analysis.positions import eligible_positions
 from analysis.settings import PairsSettings
 from store.arrays import check_range, to_float
 from store.errors import InputError
@@ -127,8 +127,7 @@ def _choose_neurons(
 
 def _choose_positions(layer: Layer, wanted: int | None) -> Ints:
     """Return the positions that count, or that many of them, evenly spaced."""
-    found = eligible_positions(layer)
-    there = np.arange(layer.recording.row.n_tokens) if found is None else found
+    there = eligible_positions(layer.recording.row)
     if wanted is None:
         return there
     if wanted > len(there):

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.layer_scores import eligible_positions
 from analysis.metrics.differentiation import (
     input_distances,
     measure_differentiation,
     output_distances,
 )
 from analysis.pair_scores import TopPairs, known_activation
+from analysis.positions import eligible_positions
 from store.arrays import to_float
 from store.catalog import add_pair_set
 from store.errors import InputError
@@ -96,10 +96,8 @@ def _measure(layer: Layer, seed: int, job: Job) -> None:
     from ingest.streams import draw_pairs  # loads the tokenizers
 
     row, store = layer.recording.row, layer.recording.store
-    eligible = eligible_positions(layer)
-    there = np.arange(row.n_tokens) if eligible is None else eligible
     with store.database.write() as connection:
-        drawn = draw_pairs(there, row.n_pairs, seed)
+        drawn = draw_pairs(eligible_positions(row), row.n_pairs, seed)
         key = add_pair_set(connection, row.stream_id, seed, drawn)
     pairs = read_pairs(store.database, key)
     arrays = _read_rows(layer, key, pairs)

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from ingest.projection_files import explain_unreadable, read_projection
 from store.changes import drop_changes, save_changes
 from store.errors import InputError
-from store.queries.cards import read_origin, read_tensor_hashes
 from store.queries.dynamics import (
     Interval,
     Measured,
@@ -27,6 +26,7 @@ from store.queries.dynamics import (
     list_weight_places,
 )
 from store.queries.recordings import read_recording
+from store.queries.sources import read_origin, read_tensor_hashes
 from store.recording import Recording
 from store.store import Store
 

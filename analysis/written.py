@@ -13,12 +13,8 @@ import numpy.typing as npt
 from ingest.output_weights import OutputWeights, read_output_weights
 from store.errors import BusyError, InputError
 from store.layout import WRITTEN
-from store.queries.cards import (
-    CheckpointOrigin,
-    count_token_ids,
-    read_origin,
-    read_tensor_hashes,
-)
+from store.queries.cards import count_token_ids
+from store.queries.sources import CheckpointOrigin, read_origin, read_tensor_hashes
 from store.recording import Layer
 from store.shards import Matrix
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ingest.weights import TensorEntry, hash_tensor, list_tensors
 from store.errors import InputError, NotFoundError
-from store.queries.cards import CheckpointOrigin
+from store.queries.sources import CheckpointOrigin
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,20 @@ def open_checkpoint(origin: CheckpointOrigin, hashes: Mapping[str, str]) -> Chec
     return CheckpointFiles(list_tensors(_find_folder(origin)), hashes)
 
 
+def find_local(source: str, revision: str) -> Path | None:
+    """Return the folder of a revision of a model on disk; None where its config is not there."""
+    path = Path(source)
+    if not path.is_absolute():
+        return None
+    folders = (path / revision, path)
+    return next((folder for folder in folders if (folder / "config.json").is_file()), None)
+
+
 def _find_folder(origin: CheckpointOrigin) -> Path:
     """Return the folder of a checkpoint's files, on disk or in the hub's cache."""
-    source = Path(origin.source)
-    for folder in (source / origin.revision, source):
-        if source.is_absolute() and (folder / "config.json").is_file():
-            return folder
+    folder = find_local(origin.source, origin.revision)
+    if folder is not None:
+        return folder
     if origin.commit_hash is not None:
         from ingest.hub import find_cached
 

@@ -13,7 +13,7 @@ from ingest.checkpoint_files import open_checkpoint
 from ingest.families import FAMILIES, LAYER, Output
 from ingest.weights import TensorEntry, read_rows
 from store.errors import InputError, NotFoundError
-from store.queries.cards import CheckpointOrigin
+from store.queries.sources import CheckpointOrigin
 
 Singles = npt.NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from ingest.checkpoint_files import open_checkpoint
 from ingest.families import FAMILIES, LAYER
 from ingest.weights import read_rows
 from store.errors import InputError, NotFoundError
-from store.queries.cards import CheckpointOrigin
+from store.queries.sources import CheckpointOrigin
 
 
 def explain_unreadable(origin: CheckpointOrigin, layer: int) -> str:

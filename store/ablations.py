@@ -6,44 +6,18 @@ plan. Each function is one transaction.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from sqlalchemy import Connection, Table, delete, insert, select
 
 from store import tables as t
 from store.catalog import add_corpus, add_stream
-from store.database import to_json, utc_now
+from store.database import add_row, to_json, utc_now
 from store.errors import InputError
 from store.queries.recordings import RecordingRow
-from store.records import CorpusFacts, IntArray, StreamFacts
+from store.records import CorpusFacts, IntArray, RunFacts, StreamFacts
 from store.scores import Cell, without_nan
 from store.store import Store
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """A run as `ablations` keeps it; `settings` is JSON, `hash` decides which runs are the same."""
-
-    recording_id: int
-    checkpoint_id: int
-    cohort_id: int | None
-    intervention: str
-    arm: str
-    draw: int | None
-    percent: float | None
-    where_kind: str | None
-    stream_id: int
-    perplexity: float
-    nll_sum: float
-    n_predicted: int
-    dose: float | None
-    n_positions: int
-    baseline_id: int | None
-    reference_id: int | None
-    plan_id: int | None
-    job_id: int
-    settings: str
-    hash: str
 
 
 def add_stream_of(
@@ -97,7 +71,7 @@ def add_cohort(
         known = _find(connection, t.cohorts, values)
         if known is not None:
             return known
-        key = _add(connection, t.cohorts, values)
+        key = add_row(connection, t.cohorts, values)
         rows = [
             {"cohort_id": key, "layer": layer, "neuron": neuron}
             for layer, neuron in neurons.tolist()
@@ -128,7 +102,7 @@ def add_plan(
         known = _find(connection, t.ablation_plans, values)
         if known is not None:
             return known
-        return _add(connection, t.ablation_plans, values | {"created_at": utc_now()})
+        return add_row(connection, t.ablation_plans, values | {"created_at": utc_now()})
 
 
 def save_run(
@@ -155,7 +129,7 @@ def save_run(
         known = _find(connection, t.ablations, same)
         if known is not None:
             return known
-        key = _add(connection, t.ablations, asdict(facts) | {"created_at": utc_now()})
+        key = add_row(connection, t.ablations, asdict(facts) | {"created_at": utc_now()})
         _insert(connection, t.ablation_windows, _window_rows(key, documents, nll, n_predicted))
         _insert(connection, t.ablation_token_kinds, _kind_rows(key, kinds))
     return key
@@ -203,12 +177,6 @@ def _find(connection: Connection, table: Table, values: Mapping[str, Cell]) -> i
     same = [table.c[name].is_not_distinct_from(value) for name, value in values.items()]
     found = connection.execute(select(table.c.id).where(*same).order_by(table.c.id)).scalar()
     return None if found is None else int(found)
-
-
-def _add(connection: Connection, table: Table, values: Mapping[str, Cell]) -> int:
-    key = connection.execute(insert(table).values(dict(values))).inserted_primary_key
-    assert key is not None
-    return int(key[0])
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Cell]]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, insert, select
 
 from store import tables as t
+from store.database import Value, add_row
 from store.errors import InputError
 from store.records import (
     CheckpointFacts,
@@ -37,12 +38,6 @@ def _find(connection: Connection, table: Table, *where: ColumnElement[bool]) -> 
     return None if found is None else int(found)
 
 
-def _add(connection: Connection, table: Table, values: dict[str, object]) -> int:
-    key = connection.execute(insert(table).values(values)).inserted_primary_key
-    assert key is not None
-    return int(key[0])
-
-
 def add_model(connection: Connection, facts: ModelFacts, n_parameters: int) -> int:
     """Return the model of this name, added where it is new.
 
@@ -54,7 +49,7 @@ def add_model(connection: Connection, facts: ModelFacts, n_parameters: int) -> i
     }
     known = connection.execute(select(t.models).where(t.models.c.name == facts.name)).first()
     if known is None:
-        return _add(connection, t.models, values | {"n_parameters": n_parameters})
+        return add_row(connection, t.models, values | {"n_parameters": n_parameters})
     for column, value in values.items():
         if known._mapping[column] != value:
             raise InputError(
@@ -104,14 +99,14 @@ def add_missing_checkpoint(
     c = t.checkpoints.c
     known = _find(connection, t.checkpoints, c.model_id == model_id, c.revision == revision)
     if known is None:
-        values: dict[str, object] = {
+        values: dict[str, Value] = {
             "model_id": model_id,
             "revision": revision,
             "step": step,
             "state": MISSING,
             "files": "[]",
         }
-        _add(connection, t.checkpoints, values)
+        add_row(connection, t.checkpoints, values)
 
 
 def _refuse_changed(known: str, found: str, revision: str, what: str) -> None:
@@ -123,7 +118,7 @@ def _refuse_changed(known: str, found: str, revision: str, what: str) -> None:
 
 
 def _insert_checkpoint(connection: Connection, model_id: int, facts: CheckpointFacts) -> int:
-    values: dict[str, object] = {
+    values: dict[str, Value] = {
         "model_id": model_id,
         "revision": facts.revision,
         "step": facts.step,
@@ -133,7 +128,7 @@ def _insert_checkpoint(connection: Connection, model_id: int, facts: CheckpointF
         "weights_hash": facts.weights_hash,
         "same_as": _equal_checkpoint(connection, facts),
     }
-    key = _add(connection, t.checkpoints, values)
+    key = add_row(connection, t.checkpoints, values)
     connection.execute(
         insert(t.checkpoint_tensors),
         [{"checkpoint_id": key, **asdict(tensor)} for tensor in facts.tensors],
@@ -179,7 +174,7 @@ def add_tokenizer(
     known = _find(connection, t.tokenizers, t.tokenizers.c.hash == digest)
     if known is not None:
         return known
-    key = _add(connection, t.tokenizers, {"name": name, "hash": digest})
+    key = add_row(connection, t.tokenizers, {"name": name, "hash": digest})
     rows = [
         # `asdict` copies deeply, which takes seconds for a large vocabulary.
         {"tokenizer_id": key, **vars(e), "leading_space": int(e.leading_space)}
@@ -197,7 +192,7 @@ def add_corpus(connection: Connection, facts: CorpusFacts) -> int:
     c = t.corpora.c
     known = connection.execute(select(t.corpora).where(c.name == facts.name)).first()
     if known is None:
-        return _add(connection, t.corpora, asdict(facts))
+        return add_row(connection, t.corpora, asdict(facts))
     if known.text_hash != facts.text_hash:
         raise InputError(
             f"The store has a corpus {facts.name!r} from {known.source} with another text; "
@@ -224,7 +219,7 @@ def add_stream(
 def _insert_stream(
     connection: Connection, corpus_id: int, tokenizer_id: int, facts: StreamFacts
 ) -> int:
-    values: dict[str, object] = {
+    values: dict[str, Value] = {
         "corpus_id": corpus_id,
         "tokenizer_id": tokenizer_id,
         "joined": facts.joined,
@@ -236,7 +231,7 @@ def _insert_stream(
         "n_tokens": len(facts.token_ids),
         "hash": facts.hash,
     }
-    key = _add(connection, t.token_streams, values)
+    key = add_row(connection, t.token_streams, values)
     # Straight to the driver: SQLAlchemy's own work would take three times as long as the database.
     marks = ", ".join("?" * len(TOKEN_COLUMNS))
     statement = f"INSERT INTO tokens ({', '.join(TOKEN_COLUMNS)}) VALUES ({marks})"
@@ -281,7 +276,7 @@ def add_pair_set(connection: Connection, stream_id: int, seed: int, positions: I
     if known is not None:
         return known
     values = {"stream_id": stream_id, "seed": seed, "n_pairs": len(positions)}
-    key = _add(connection, t.pair_sets, dict(values))
+    key = add_row(connection, t.pair_sets, values)
     rows = [
         {"pair_set_id": key, "pair": pair, "position_1": first, "position_2": second}
         for pair, (first, second) in enumerate(np.asarray(positions).tolist())

@@ -21,7 +21,7 @@ from store.readonly import connect_readonly
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, Table
 
     Row = TypeVar("Row", bound=DataclassInstance)
 
@@ -90,6 +90,13 @@ def _configure(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def add_row(connection: Connection, table: Table, values: Mapping[str, Value]) -> int:
+    """Add a row to a table that numbers its rows, and return its id."""
+    key = connection.execute(table.insert().values(dict(values))).inserted_primary_key
+    assert key is not None
+    return int(key[0])
 
 
 def utc_now() -> str:

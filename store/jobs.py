@@ -12,10 +12,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from store import tables as t
-from store.database import to_json, utc_now
+from store.database import Value, add_row, to_json, utc_now
 from store.files import hold_lock
 from store.liveness import is_alive, job_lock
 from store.store import Store
@@ -88,7 +88,7 @@ def run_job(
 
 def _begin(connection: Connection, kind: str, settings: object, command: str) -> int:
     now = utc_now()
-    values: dict[str, object] = {
+    values: dict[str, Value] = {
         "kind": kind,
         "settings": to_json(settings),
         "command": command,
@@ -101,9 +101,7 @@ def _begin(connection: Connection, kind: str, settings: object, command: str) ->
         "host": socket.gethostname(),
         "versions": to_json(library_versions()),
     }
-    key = connection.execute(insert(t.jobs).values(values)).inserted_primary_key
-    assert key is not None
-    return int(key[0])
+    return add_row(connection, t.jobs, values)
 
 
 def library_versions() -> dict[str, str]:

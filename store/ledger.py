@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from store import tables as t
-from store.database import utc_now
+from store.database import add_row, utc_now
 from store.errors import InputError
 from store.records import BlockFacts, RecordingFacts
 from store.store import Store
@@ -55,9 +55,7 @@ def add_recording(connection: Connection, facts: RecordingFacts) -> int:
             "name": _free_name(connection, facts),
             "created_at": utc_now(),
         }
-        key = connection.execute(insert(t.recordings).values(values)).inserted_primary_key
-        assert key is not None
-        return int(key[0])
+        return add_row(connection, t.recordings, values)
     c = t.recordings.c
     pair_set = connection.execute(select(c.pair_set_id).where(c.id == known)).scalar()
     if pair_set != facts.pair_set_id:

@@ -116,3 +116,29 @@ class BlockFacts:
     block: int
     n_bytes: int
     digests: bytes
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """A run as `ablations` keeps it; `settings` is JSON, `hash` decides which runs are the same."""
+
+    recording_id: int
+    checkpoint_id: int
+    cohort_id: int | None
+    intervention: str
+    arm: str
+    draw: int | None
+    percent: float | None
+    where_kind: str | None
+    stream_id: int
+    perplexity: float
+    nll_sum: float
+    n_predicted: int
+    dose: float | None
+    n_positions: int
+    baseline_id: int | None
+    reference_id: int | None
+    plan_id: int | None
+    job_id: int
+    settings: str
+    hash: str

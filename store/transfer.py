@@ -35,7 +35,7 @@ from sqlalchemy import (
 
 from store import tables as t
 from store.catalog import config_hash
-from store.database import to_json
+from store.database import add_row, to_json
 from store.errors import InputError
 from store.queries.copies import Origin
 
@@ -166,7 +166,7 @@ class RowCopier:
         if self.origin is not None:
             settings = {**json.loads(str(values["settings"])), **asdict(self.origin)}
             values["settings"] = to_json(settings)
-        self.keys["recordings", key] = self._add(t.recordings, values)
+        self.keys["recordings", key] = add_row(self.target, t.recordings, values)
         return self.keys["recordings", key], True
 
     def copy_layers(self, key: int, layers: Iterable[int]) -> None:
@@ -217,7 +217,7 @@ class RowCopier:
             return known
         found = self._find(table, values)
         if found is None:
-            new = self._add(table, values)
+            new = add_row(self.target, table, values)
             self.keys[table.name, key] = self._settle(table, new)
             self._add_parts(table, key, new)
         else:
@@ -269,11 +269,6 @@ class RowCopier:
             self.target.execute(delete(table).where(table.c.id == found.id))
             return None
         return found
-
-    def _add(self, table: Table, values: Values) -> int:
-        key = self.target.execute(insert(table).values(values)).inserted_primary_key
-        assert key is not None
-        return int(key[0])
 
     def _settle(self, table: Table, key: int) -> int:
         """Return the row that stands for a row: of equal checkpoints, the target's oldest."""

@@ -148,7 +148,7 @@ def show_pairs(context: Context, plan: "PairsPlan", *, dry_run: bool) -> None:
 
 def show_sweep(context: Context, sweep: "Sweep", cost: "Cost", *, dry_run: bool) -> None:
     """Say what a sweep will run, on which text, and its time."""
-    from analysis.ablation.sweep import PLURALS
+    from analysis.ablation.units import PLURALS
 
     stream = sweep.text.stream
     arms = Counter(run.arm for run in sweep.runs)

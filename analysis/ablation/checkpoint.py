@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest.checkpoint_files import find_local
 from ingest.checkpoints import CheckpointFolder
 from ingest.devices import WIDTHS, choose_place
 from ingest.families import LAYER, Family, find_family
@@ -120,9 +121,8 @@ def _find_place(recording: str, source: RecordedSource) -> CheckpointFolder:
             f"{recording} was recorded from a model in memory, which is gone; save that model and "
             "ingest its folder to ablate it."
         )
-    path = Path(source.source)
-    if path.is_absolute():
-        return CheckpointFolder(source.revision, None, _find_folder(recording, source, path))
+    if Path(source.source).is_absolute():
+        return CheckpointFolder(source.revision, None, _find_folder(recording, source))
     snapshot = _find_snapshot(source)
     if snapshot is None:
         raise InputError(
@@ -132,16 +132,14 @@ def _find_place(recording: str, source: RecordedSource) -> CheckpointFolder:
     return CheckpointFolder(source.revision, None, snapshot.folder, snapshot)
 
 
-def _find_folder(recording: str, source: RecordedSource, path: Path) -> Path:
-    for folder in (path / source.revision, path):
-        if (folder / "config.json").is_file():
-            if not has_weights(folder):
-                break
-            return folder
-    raise InputError(
-        f"{recording} was recorded from {path}, revision {source.revision}, whose files are gone; "
-        "put the model back there to ablate it."
-    )
+def _find_folder(recording: str, source: RecordedSource) -> Path:
+    folder = find_local(source.source, source.revision)
+    if folder is None or not has_weights(folder):
+        raise InputError(
+            f"{recording} was recorded from {source.source}, revision {source.revision}, whose "
+            "files are gone; put the model back there to ablate it."
+        )
+    return folder
 
 
 def _find_snapshot(source: RecordedSource) -> HubSnapshot | None:

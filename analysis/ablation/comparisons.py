@@ -4,14 +4,15 @@ Runs are compared only within one baseline: the same weights, text, dtype, devic
 differences are paired, window by window, and summed up by the units of the test over text.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.ablation.inference import differ_by_unit, number_units, paired_sem
+from analysis.ablation.identity import BOTTOM, CHOSEN, EFFECT, RANDOM
+from analysis.ablation.inference import differ_by_unit, paired_sem
 from analysis.ablation.records import Floats
+from analysis.ablation.units import read_units
 from store.database import Database
 from store.queries.ablations import (
     AblationTest,
@@ -24,9 +25,11 @@ from store.queries.ablations import (
     read_window_losses,
 )
 
-CHOSEN, RANDOM, BOTTOM, EFFECT = "chosen", "random", "bottom", "effect"
 OTHERS = "random-others"
 """Random draws from those neurons alone that were not chosen."""
+CLAMP, SHIFT = "clamp-negative", "negative-mean"
+"""What takes the negative side away, and what puts its mean in its place."""
+LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,14 @@ class Arm:
     trials: tuple[Trial, ...]
 
     @property
+    def runs(self) -> tuple[RunRow, ...]:
+        """The runs alone."""
+        return tuple(t.run for t in self.trials)
+
+    @property
     def increase(self) -> float:
         """The mean increase, nats a token."""
-        return float(np.mean([t.increase for t in self.trials]))
+        return float(list_increases(self.runs).mean())
 
     @property
     def differences(self) -> Floats:
@@ -69,13 +77,12 @@ class Arm:
     @property
     def sem_draws(self) -> float | None:
         """The standard error over draws; None of fewer than two."""
-        return paired_sem(np.array([t.increase for t in self.trials]))
+        return paired_sem(list_increases(self.runs))
 
     @property
     def dose(self) -> float | None:
         """The mean dose."""
-        doses = [t.run.dose for t in self.trials if t.run.dose is not None]
-        return float(np.mean(doses)) if doses else None
+        return average_doses(self.runs)
 
     @property
     def perplexity(self) -> float:
@@ -133,10 +140,21 @@ class Comparison:
     @property
     def information_share(self) -> float | None:
         """The increase of negative-mean over that of clamp-negative, where that is not 0."""
-        mean, own = self.controls.get("negative-mean"), self.chosen
-        if mean is None or own.run.intervention != "clamp-negative" or not own.increase:
+        mean, own = self.controls.get(SHIFT), self.chosen
+        if mean is None or own.run.intervention != CLAMP or not own.increase:
             return None
         return mean.increase / own.increase
+
+
+def list_increases(runs: Sequence[RunRow]) -> Floats:
+    """Return the increases of runs over their baseline, (runs,) nats a token; its own is 0."""
+    return np.array([run.increase or 0.0 for run in runs])
+
+
+def average_doses(runs: Sequence[RunRow]) -> float | None:
+    """Return the mean dose of the runs that have one; None where none has."""
+    doses = [run.dose for run in runs if run.dose is not None]
+    return float(np.mean(doses)) if doses else None
 
 
 def read_comparisons(database: Database, recording_id: int) -> list[Comparison]:
@@ -151,9 +169,7 @@ def read_comparisons(database: Database, recording_id: int) -> list[Comparison]:
 
 def _pair(run: RunRow, losses: Mapping[int, WindowLosses]) -> Trial:
     mine, base = losses[run.id], losses[run.baseline_id or 0]
-    settings = json.loads(run.settings)
-    unit = str(settings["unit"])
-    units = number_units(unit, mine.documents, int(settings["window_length"]))
+    unit, units = read_units(run.settings, mine.documents)
     counts = np.full(len(units), mine.n_predicted, np.int64)
     return Trial(run, unit, differ_by_unit(mine.nll, base.nll, counts, units))
 
@@ -199,3 +215,11 @@ def _choose(name: str, trials: Sequence[Trial], chosen: Trial) -> tuple[Trial, .
     if name != EFFECT:
         return tuple(trials)
     return (min(trials, key=lambda t: abs(t.increase - chosen.increase)),)
+
+
+def show_stars(test: AblationTest | None) -> str:
+    """Return the stars of a planned test's adjusted p; none of any other."""
+    if test is None or not test.planned or test.p_holm is None:
+        return ""
+    p = test.p_holm
+    return next((stars for level, stars in LEVELS if p <= level), "")

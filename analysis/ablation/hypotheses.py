@@ -2,7 +2,8 @@
 
 from analysis.ablation.identity import BOTTOM, CHOSEN, PlannedRun
 from analysis.ablation.settings import AblateSettings
-from analysis.ablation.sweep import PLURALS, Sweep, count_draws
+from analysis.ablation.sweep import Sweep, count_draws
+from analysis.ablation.units import PLURALS
 from store.ablations import add_plan
 from store.database import to_json
 from store.settings import as_json

@@ -16,8 +16,6 @@ MOST_EXACT = 20
 FLIPS = 99_999
 """Random sign vectors for more units, by seed 0."""
 LEAST_UNITS = 8
-STRETCH = 8192
-"""Tokens of a unit of contiguous text, at least."""
 TIE = 1e-12
 """Means, in nats a token, that are closer than this count as equal."""
 CHUNK = 1_000
@@ -77,17 +75,6 @@ def sign_flip(differences: Floats) -> TestResult:
     border = (abs(mean) - TIE) * n
     p = _share_exactly(differences, border) if n <= MOST_EXACT else _share(differences, border)
     return TestResult(n, 2, mean, p, floor)
-
-
-def number_units(unit: str, documents: Ints, window_length: int) -> Ints:
-    """Return the unit of the test over text that each window belongs to, (windows,) from 0.
-
-    `unit` is document, window, or stretch: as few windows in a row as have 8,192 tokens.
-    """
-    if unit == "document":
-        return np.unique(documents, return_inverse=True)[1].astype(np.int64)
-    windows = np.arange(len(documents), dtype=np.int64)
-    return windows if unit == "window" else windows // -(-STRETCH // window_length)
 
 
 def differ_by_unit(nll: Floats, reference: Floats, n_predicted: Ints, units: Ints) -> Floats:

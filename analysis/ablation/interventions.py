@@ -146,7 +146,7 @@ class _LayerHooks:
     def _change(
         self, _module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor
     ) -> torch.Tensor:
-        h = output.reshape(-1, output.shape[-1])
+        h = flatten(output)
         batch = self.state.enter(self.layer, len(h))
         chosen = h.index_select(1, self.neurons)
         changed = self._intervened(chosen, inputs[0], batch)
@@ -164,13 +164,13 @@ class _LayerHooks:
             return _shuffle(h, batch, self.layer, self.change)
         if self.fills is not None:
             return _OF_FILLS[name](h, self.fills.to(h.dtype))
-        y = inputs.reshape(-1, inputs.shape[-1]).index_select(1, self.neurons)
+        y = flatten(inputs).index_select(1, self.neurons)
         return _OF_Y[name](h, y)
 
     def _keep_up(
         self, _module: torch.nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor
     ) -> None:
-        self.up = output.reshape(-1, output.shape[-1]).index_select(1, self.neurons)
+        self.up = flatten(output).index_select(1, self.neurons)
 
     def _measure(
         self, _module: torch.nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor
@@ -179,8 +179,12 @@ class _LayerHooks:
         if self.meter is None or self.written is None or moved is None:
             return
         change = (moved if up is None else moved * up) @ self.written
-        flat = output.reshape(-1, output.shape[-1])
-        self.meter.add(self.layer, change, flat, self.site.bias)
+        self.meter.add(self.layer, change, flatten(output), self.site.bias)
+
+
+def flatten(values: torch.Tensor) -> torch.Tensor:
+    """Return values of windows, (windows, length, width), as (positions, width)."""
+    return values.reshape(-1, values.shape[-1])
 
 
 def _read_fills(change: Change, device: torch.device) -> torch.Tensor | None:

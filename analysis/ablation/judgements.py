@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.ablation.identity import BOTTOM, CHOSEN, EFFECT, MATCHED, RANDOM
 from analysis.ablation.inference import (
     TestResult,
     differ_by_unit,
-    number_units,
     prediction_t,
     rank_test,
     sign_flip,
 )
-from analysis.ablation.records import Floats, Ints
+from analysis.ablation.records import Floats
+from analysis.ablation.units import read_units
 from analysis.report.statistics import holm
 from store.database import Database
 from store.queries.ablations import (
@@ -34,7 +35,6 @@ from store.queries.ablations import (
 )
 from store.scores import Cell
 
-MATCHED = ("dose", "norm", "effect")
 Family = tuple[Cell, ...]
 
 
@@ -105,7 +105,7 @@ def _judge(run: RunRow, known: _Known) -> Iterator[_Test]:
     if run.baseline_id is None:
         return
     yield _flip(run, known.runs[run.baseline_id], known, known.is_planned(run))
-    if run.arm == "chosen":
+    if run.arm == CHOSEN:
         yield from _judge_draws(run, known)
         for control in _find_controls(run, known):
             yield _flip(run, control, known, known.is_planned(run) and known.has_plan(control))
@@ -113,11 +113,11 @@ def _judge(run: RunRow, known: _Known) -> Iterator[_Test]:
 
 def _flip(run: RunRow, reference: RunRow, known: _Known, planned: bool) -> _Test:
     """Return the sign-flip test of a run against another, over the units of their text."""
-    unit, units = _number_units(run, known)
     here, there = known.losses[run.id], known.losses[reference.id]
+    unit, units = read_units(run.settings, here.documents)
     n_predicted = np.full(len(units), here.n_predicted, dtype=np.int64)
     result = sign_flip(differ_by_unit(here.nll, there.nll, n_predicted, units))
-    against = (reference.arm, None if reference.arm == "effect" else reference.draw)
+    against = (reference.arm, None if reference.arm == EFFECT else reference.draw)
     return _Test(
         run,
         reference.id,
@@ -127,12 +127,6 @@ def _flip(run: RunRow, reference: RunRow, known: _Known, planned: bool) -> _Test
         planned,
         (*_family(run), "sign_flip", *against),
     )
-
-
-def _number_units(run: RunRow, known: _Known) -> tuple[str, Ints]:
-    settings = json.loads(run.settings)
-    unit = str(settings["unit"])
-    return unit, number_units(unit, known.losses[run.id].documents, settings["window_length"])
 
 
 def _judge_draws(run: RunRow, known: _Known) -> Iterator[_Test]:
@@ -153,7 +147,7 @@ def _find_draws(run: RunRow, known: _Known) -> tuple[list[RunRow], bool]:
     draws = [
         other
         for other in _beside(run, known)
-        if other.arm == "random" and _is_alike(other, run)
+        if other.arm == RANDOM and _is_alike(other, run)
         and known.cohorts[other.cohort_id or 0].sizes == sizes
         and not known.cohorts[other.cohort_id or 0].rule.get("exclude_top")
     ]  # fmt: skip
@@ -186,12 +180,12 @@ def _find_controls(run: RunRow, known: _Known) -> list[RunRow]:
     bottom = [
         other
         for other in beside
-        if other.arm == "bottom" and _is_alike(other, run) and _is_bottom_of(other, rule, known)
+        if other.arm == BOTTOM and _is_alike(other, run) and _is_bottom_of(other, rule, known)
     ]
     matched = [other for other in beside if other.arm in MATCHED and other.reference_id == run.id]
-    steps = [other for other in matched if other.arm == "effect"]
+    steps = [other for other in matched if other.arm == EFFECT]
     nearest = [min(steps, key=lambda step: abs(step.nats - run.nats))] if steps else []
-    return bottom + [other for other in matched if other.arm != "effect"] + nearest
+    return bottom + [other for other in matched if other.arm != EFFECT] + nearest
 
 
 def _is_bottom_of(other: RunRow, rule: Mapping[str, object], known: _Known) -> bool:
@@ -237,7 +231,7 @@ def _as_row(test: _Test, p_holm: float | None) -> dict[str, Cell]:
     return {
         "ablation_id": test.run.id,
         "reference_id": test.reference_id,
-        "reference_group": "random" if test.reference_id is None else None,
+        "reference_group": RANDOM if test.reference_id is None else None,
         "test": test.test,
         "unit": test.unit,
         "n": result.n,

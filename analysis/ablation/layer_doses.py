@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from analysis.ablation.evaluation import Evaluator
-from analysis.ablation.interventions import intervene
+from analysis.ablation.interventions import flatten, intervene
 from analysis.ablation.records import Change, Floats, Ints
 from analysis.ablation.sites import Site
 
@@ -116,17 +116,13 @@ class _Moments:
         self.plain = output.clone()  # the intervention writes into its output
 
     def _undo(self, _module: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
-        self.moved = _flatten(output) - _flatten(self.plain)
+        self.moved = flatten(output) - flatten(self.plain)
         return self.plain
 
     def _keep_up(self, _module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        self.up = _flatten(output)
+        self.up = flatten(output)
 
     def _add(self, _module: nn.Module, _inputs: object, _output: torch.Tensor) -> None:
         moved = self.moved if self.site.up is None else self.moved * self.up
         self.sums[0] += moved.sum(0, dtype=torch.float64)
         self.sums[1] += moved.float().square().sum(0, dtype=torch.float64)
-
-
-def _flatten(values: torch.Tensor) -> torch.Tensor:
-    return values.reshape(-1, values.shape[-1])

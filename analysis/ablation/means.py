@@ -4,6 +4,7 @@ import numpy as np
 
 from analysis.ablation.records import Floats, Ints
 from analysis.metrics.activations import evaluate
+from analysis.positions import eligible_positions
 from store.errors import InputError
 from store.queries.ablations import read_metric
 from store.recording import Recording
@@ -41,7 +42,7 @@ def _read_means(recording: Recording, layer: int, neurons: Ints) -> Floats:
 
 def _compute_negative_means(recording: Recording, layer: int, neurons: Ints) -> Floats:
     row, source = recording.row, recording.layer(layer)
-    eligible = np.arange(row.n_tokens) % row.window_length >= row.skip_first
+    eligible = eligible_positions(row)
     means = np.zeros(len(neurons))
     for start in range(0, len(neurons), GROUP):
         group = neurons[start : start + GROUP]

@@ -2,20 +2,13 @@
 
 from collections.abc import Iterator
 
+from analysis.ablation.comparisons import CLAMP, SHIFT, read_comparisons, show_stars
 from analysis.ablation.effects import Effect, measure_effect
 from analysis.ablation.identity import BASELINE, CHOSEN, DOSE, NORM
-from analysis.ablation.results import Group, group_runs, show_stars
+from analysis.ablation.results import Group, group_runs
 from analysis.ablation.runs import Runs
-from analysis.ablation.sweep import PLURALS
-from store.queries.ablations import (
-    AblationTest,
-    RunRow,
-    list_runs,
-    list_tests,
-    read_token_kind_losses,
-)
-
-CLAMP, SHIFT = "clamp-negative", "negative-mean"
+from analysis.ablation.units import PLURALS
+from store.queries.ablations import AblationTest, RunRow, list_tests, read_token_kind_losses
 
 
 def list_notes(runs: Runs) -> list[str]:
@@ -65,26 +58,22 @@ def _measure(runs: Runs, row: RunRow) -> Effect:
 
 
 def _share_information(runs: Runs, groups: list[Group]) -> Iterator[str]:
-    known = list_runs(runs.sweep.store.database, runs.sweep.recording.id)
+    found = read_comparisons(runs.sweep.store.database, runs.sweep.recording.id)
+    known = {comparison.chosen.run.id: comparison for comparison in found}
     for group in groups:
         row = group.rows[0]
         if (row.arm, row.intervention) != (CHOSEN, CLAMP):
             continue
-        same = (row.baseline_id, row.cohort_id, row.where_kind, SHIFT)
-        shifts = [
-            other
-            for other in known
-            if (other.baseline_id, other.cohort_id, other.where_kind, other.intervention) == same
-        ]
-        if not shifts:
+        share, shift = known[row.id].information_share, known[row.id].controls.get(SHIFT)
+        if shift is None:
             yield (
                 f"information_share of {name_run(row)} is not known; --controls {SHIFT} measures "
                 "it."
             )
-        elif row.increase and shifts[0].increase is not None:
+        elif share is not None:
             yield (
-                f"information_share of {name_run(row)}: {shifts[0].increase / row.increase:.3g} "
-                f"({SHIFT} {shifts[0].increase:+.4g} nats over {row.increase:+.4g})."
+                f"information_share of {name_run(row)}: {share:.3g} "
+                f"({SHIFT} {shift.increase:+.4g} nats over {row.increase:+.4g})."
             )
 
 

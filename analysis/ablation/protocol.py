@@ -14,6 +14,7 @@ from analysis.ablation.batches import choose_batch
 from analysis.ablation.checkpoint import FoundCheckpoint
 from analysis.ablation.records import Ints, Protocol
 from analysis.ablation.settings import AblateSettings
+from analysis.ablation.units import DOCUMENT, STRETCH, WINDOW, number_units
 from ingest.configs import read_vocabulary_size
 from ingest.corpora import Corpus, read_corpus
 from ingest.plan import check_corpus, check_vocabulary
@@ -34,8 +35,6 @@ SPREAD_LENGTH = 256
 """Tokens of a window where each document gives one."""
 SPREAD_DOCUMENTS = 20
 """Documents of that length from which windows are spread without being asked for."""
-STRETCH_TOKENS = 8192
-DOCUMENT, WINDOW, STRETCH = "document", "window", "stretch"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +61,7 @@ class EvaluationText:
     @property
     def units(self) -> Ints:
         """The unit of each window, (n_windows,) from 0."""
-        numbers = np.arange(self.stream.n_windows, dtype=np.int64)
-        if self.unit == DOCUMENT:
-            return np.unique(self.documents, return_inverse=True)[1].astype(np.int64)
-        if self.unit == WINDOW:
-            return numbers
-        return numbers // -(-STRETCH_TOKENS // self.stream.window_length)
+        return number_units(self.unit, self.documents, self.stream.window_length)
 
     @property
     def documents(self) -> Ints:

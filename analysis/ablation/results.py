@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.ablation.comparisons import average_doses, list_increases, show_stars
 from analysis.ablation.identity import BASELINE, PlannedRun
 from analysis.ablation.inference import differ_by_unit, paired_sem
 from analysis.ablation.judgements import judge_runs
@@ -21,8 +22,6 @@ from store.queries.ablations import (
     list_tests,
     read_window_losses,
 )
-
-LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 
 
 @dataclass(frozen=True)
@@ -75,13 +74,12 @@ class Group:
     @property
     def increase(self) -> float:
         """The mean increase, in nats a token."""
-        return float(np.mean([row.increase or 0.0 for row in self.rows]))
+        return float(list_increases(self.rows).mean())
 
     @property
     def dose(self) -> float | None:
         """The mean dose; None for the baseline."""
-        doses = [row.dose for row in self.rows if row.dose is not None]
-        return float(np.mean(doses)) if doses else None
+        return average_doses(self.rows)
 
 
 def group_runs(runs: Runs) -> list[Group]:
@@ -134,7 +132,7 @@ def _tabulate(
         perplexity=float(np.mean([row.perplexity for row in group.rows])),
         increase=None if is_base else group.increase,
         sem=None if is_base else _sem_over_units(runs, group, losses),
-        sem_draws=paired_sem(np.array([row.increase or 0.0 for row in group.rows])),
+        sem_draws=paired_sem(list_increases(group.rows)),
         dose=group.dose,
         p_rank=rank.p if rank else None,
         p_rank_floor=rank.p_floor if rank else None,
@@ -162,11 +160,3 @@ def _find(tests: Sequence[AblationTest], name: str, reference: int | None) -> Ab
     """Return the test of this name against a run, or against a group."""
     found = (test for test in tests if (test.test, test.reference_id) == (name, reference))
     return next(found, None)
-
-
-def show_stars(test: AblationTest | None) -> str:
-    """Return the stars of a planned test's adjusted p; none of any other."""
-    if test is None or not test.planned or test.p_holm is None:
-        return ""
-    p = test.p_holm
-    return next((stars for level, stars in LEVELS if p <= level), "")

@@ -23,11 +23,12 @@ from analysis.ablation.protocol import register_text
 from analysis.ablation.records import Change, Cohort, Ints, Outcome, Protocol
 from analysis.ablation.searches import Take, search_effect
 from analysis.ablation.sweep import Sweep
-from store.ablations import RunFacts, add_cohort, save_run, save_tests
+from store.ablations import add_cohort, save_run, save_tests
 from store.database import to_json
 from store.jobs import Job, Progress
 from store.queries.ablations import RunRow
 from store.recording import Recording
+from store.records import RunFacts
 
 Advance = Callable[[int], None]
 """Told of windows done."""

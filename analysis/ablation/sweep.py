@@ -35,8 +35,6 @@ from store.store import Store
 
 SAME_COHORT = ("mirror", "negative-mean", "negative-shuffle")
 """Controls that do something else to the chosen neurons."""
-PLURALS = {"document": "documents", "window": "windows", "stretch": "stretches"}
-"""What units of the test over text are called."""
 
 
 @dataclass(frozen=True, eq=False)

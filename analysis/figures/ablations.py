@@ -23,7 +23,9 @@ from matplotlib.ticker import (
     SymmetricalLogLocator,
 )
 
-from analysis.ablation.comparisons import EFFECT, Arm, Comparison, read_comparisons
+from analysis.ablation.comparisons import OTHERS, Arm, Comparison, read_comparisons, show_stars
+from analysis.ablation.identity import BOTTOM, CHOSEN, DOSE, EFFECT, NORM, RANDOM
+from analysis.ablation.units import PLURALS
 from analysis.figures.drawing import COLOURS, GREY, MARKERS, SMALL, label_logs, make_figure, show
 from analysis.figures.results import Cell, Drawn
 from analysis.figures.subject import CannotDrawError, Subject
@@ -35,23 +37,21 @@ COLUMNS = (
     "p_text", "p_text_holm", "planned", "stars",
 )  # fmt: skip
 MAIN = "clamp-negative"
-CHOSEN, RANDOM = "chosen", "random"
 WHITE = "#ffffff"
 STYLES = {
     CHOSEN: (COLOURS[0], MARKERS[0], ""),
     RANDOM: (GREY, MARKERS[1], ""),
-    "random-others": (GREY, "d", "////"),
-    "bottom": (COLOURS[5], MARKERS[2], "////"),
-    "dose": (COLOURS[4], MARKERS[3], "...."),
-    "norm": (COLOURS[2], MARKERS[4], "xxxx"),
-    "effect": (COLOURS[3], MARKERS[5], "\\\\\\\\"),
+    OTHERS: (GREY, "d", "////"),
+    BOTTOM: (COLOURS[5], MARKERS[2], "////"),
+    DOSE: (COLOURS[4], MARKERS[3], "...."),
+    NORM: (COLOURS[2], MARKERS[4], "xxxx"),
+    EFFECT: (COLOURS[3], MARKERS[5], "\\\\\\\\"),
     "negative-mean": (WHITE, "<", ""),
     "negative-shuffle": (WHITE, ">", "----"),
 }
 """Colour, marker and hatching of the bars, in their order."""
-OTHERS = ("*", "X", "h", "p", "8", "d", "H")
+FURTHER = ("*", "X", "h", "p", "8", "d", "H")
 """Markers of other interventions, which have a point but no bar."""
-LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 LINEAR = 0.01
 """Nats up to which the axis of the right panel is linear, so that it can pass 0."""
 
@@ -73,7 +73,7 @@ class _Bar:
 
     @property
     def stars(self) -> str:
-        return find_stars(self.comparison.rank) if self.name == CHOSEN else ""
+        return show_stars(self.comparison.rank) if self.name == CHOSEN else ""
 
     def row(self) -> tuple[Cell, ...]:
         """Return the row of the .csv."""
@@ -109,13 +109,6 @@ def draw_ablations(subject: Subject) -> Drawn:
 def has_ablations(subject: Subject) -> bool:
     """Say whether any of the recordings has a run."""
     return any(list_runs(subject.store.database, r.id) for r in subject.recordings)
-
-
-def find_stars(rank: AblationTest | None) -> str:
-    """Return the stars of a stored rank test; none of one that was not planned."""
-    if rank is None or not rank.planned or rank.p_holm is None:
-        return ""
-    return next((stars for level, stars in LEVELS if rank.p_holm <= level), "")
 
 
 def choose_shown(found: Sequence[Comparison]) -> list[Comparison]:
@@ -225,7 +218,7 @@ def _find_styles(bars: Sequence[_Bar]) -> dict[str, tuple[str, str, str]]:
     names = {b.name for b in bars}
     others = sorted(names - set(STYLES))
     styles = {name: style for name, style in STYLES.items() if name in names}
-    return styles | {n: (WHITE, OTHERS[i % len(OTHERS)], "") for i, n in enumerate(others)}
+    return styles | {n: (WHITE, FURTHER[i % len(FURTHER)], "") for i, n in enumerate(others)}
 
 
 def _draw_legend(figure: Figure, bars: Sequence[_Bar], columns: int) -> None:
@@ -273,8 +266,7 @@ def _describe(shown: Sequence[Comparison], bars: Sequence[_Bar], left_out: int) 
 
 
 def _units(comparison: Comparison, n: int = 2) -> str:
-    name = comparison.unit
-    return name if n == 1 else f"{name}es" if name.endswith("h") else f"{name}s"
+    return comparison.unit if n == 1 else PLURALS[comparison.unit]
 
 
 def _where(comparison: Comparison) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from store.errors import InputError, NotFoundError
 from store.metric_descriptions import METRICS
 from store.queries.recordings import read_recording
 from store.readonly import QueryLimits, Row, run_query
-from store.records import IntArray
+from store.records import IntArray, RunFacts
 from store.store import Store
 
 Floats = npt.NDArray[np.float64]
@@ -22,7 +22,7 @@ MOST_ROWS = 2_000_000
 
 
 @dataclass(frozen=True)
-class RunRow:
+class RunRow(RunFacts):
     """A run, with the names of what it is about.
 
     `text` is the corpus of its loss, `n_neurons` the size of its cohort, `baseline_nats` the
@@ -30,26 +30,6 @@ class RunRow:
     """
 
     id: int
-    recording_id: int
-    checkpoint_id: int
-    cohort_id: int | None
-    intervention: str
-    arm: str
-    draw: int | None
-    percent: float | None
-    where_kind: str | None
-    stream_id: int
-    perplexity: float
-    nll_sum: float
-    n_predicted: int
-    dose: float | None
-    n_positions: int
-    baseline_id: int | None
-    reference_id: int | None
-    plan_id: int | None
-    job_id: int
-    settings: str
-    hash: str
     created_at: str
     recording: str
     model: str
@@ -122,11 +102,9 @@ class CohortRow:
     sizes: Mapping[int, int]
 
 
-_RUNS = """
-SELECT a.id, a.recording_id, a.checkpoint_id, a.cohort_id, a.intervention, a.arm, a.draw,
-       a.percent, a.where_kind, a.stream_id, a.perplexity, a.nll_sum, a.n_predicted, a.dose,
-       a.n_positions, a.baseline_id, a.reference_id, a.plan_id, a.job_id, a.settings, a.hash,
-       a.created_at, r.name AS recording, m.name AS model, c.revision, m.gated, k.name AS text,
+_RUNS = f"""
+SELECT a.id, {", ".join(f"a.{field.name}" for field in fields(RunFacts))}, a.created_at,
+       r.name AS recording, m.name AS model, c.revision, m.gated, k.name AS text,
        h.n AS n_neurons, b.nll_sum / b.n_predicted AS baseline_nats
 FROM ablations a
 JOIN recordings r ON r.id = a.recording_id

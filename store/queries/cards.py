@@ -102,28 +102,9 @@ class CheckpointWd:
 
 
 @dataclass(frozen=True)
-class CheckpointOrigin:
-    """Where the weights of a recording come from, and its tokenizer."""
-
-    checkpoint_id: int
-    tokenizer_id: int
-    source: str
-    family: str
-    revision: str
-    commit_hash: str | None
-    projection: str
-
-
-@dataclass(frozen=True)
 class _TokenText:
     token_id: int
     text: str
-
-
-@dataclass(frozen=True)
-class _TensorHash:
-    name: str
-    hash: str
 
 
 def find_neuron(database: Database, recording_id: int, layer: int, neuron: int) -> NeuronRow | None:
@@ -218,28 +199,6 @@ def list_checkpoint_wd(
         "WHERE o.id = :id ORDER BY c.step, c.revision, r.name",
         {"id": recording_id, "layer": layer, "neuron": neuron},
     )
-
-
-def read_origin(database: Database, recording_id: int) -> CheckpointOrigin:
-    """Return where the weights of a recording come from."""
-    return database.read(
-        CheckpointOrigin,
-        "SELECT c.id AS checkpoint_id, s.tokenizer_id, m.source, m.family, c.revision, "
-        "c.commit_hash, r.projection FROM recordings r JOIN checkpoints c "
-        "ON c.id = r.checkpoint_id JOIN models m ON m.id = c.model_id "
-        "JOIN token_streams s ON s.id = r.stream_id WHERE r.id = :id",
-        {"id": recording_id},
-    )[0]
-
-
-def read_tensor_hashes(database: Database, checkpoint_id: int) -> dict[str, str]:
-    """Return the sha256 of each tensor of a checkpoint by its name."""
-    rows = database.read(
-        _TensorHash,
-        "SELECT name, hash FROM checkpoint_tensors WHERE checkpoint_id = :id",
-        {"id": checkpoint_id},
-    )
-    return {row.name: row.hash for row in rows}
 
 
 def count_token_ids(database: Database, tokenizer_id: int) -> int:

@@ -106,23 +106,9 @@ def list_pair_lines(database: Database, recording_id: int) -> list[PairLine]:
     """Return the pair of highest OI ratio of the neuron of highest MD of every layer."""
     return database.read(
         PairLine,
-        "SELECT p.layer, p.neuron, v1.text AS token_1, w1.text AS next_1, v2.text AS token_2, "
-        "w2.text AS next_2, p.oi, p.input_distance, p.output_1, p.output_2 FROM top_pairs p "
-        "JOIN recordings r ON r.id = p.recording_id AND r.pair_set_id = p.pair_set_id "
-        "JOIN token_streams s ON s.id = r.stream_id "
-        "JOIN tokens t1 ON t1.stream_id = s.id AND t1.position = p.position_1 "
-        "JOIN tokens t2 ON t2.stream_id = s.id AND t2.position = p.position_2 "
-        + "".join(
-            f"LEFT JOIN vocabulary {name} ON {name}.tokenizer_id = s.tokenizer_id "
-            f"AND {name}.token_id = {token} "
-            for name, token in (
-                ("v1", "t1.token_id"),
-                ("v2", "t2.token_id"),
-                ("w1", "t1.next_token_id"),
-                ("w2", "t2.next_token_id"),
-            )
-        )
-        + "WHERE r.id = :id AND p.source = 'sampled' AND p.neuron_rank = 0 AND p.pair_rank = 0 "
-        "ORDER BY p.layer",
+        # A view names a recording once for every revision that has its weights.
+        "SELECT DISTINCT layer, neuron, token_1, next_1, token_2, next_2, oi, input_distance, "
+        "output_1, output_2 FROM token_pairs WHERE recording = (SELECT name FROM recordings WHERE "
+        "id = :id) AND source = 'sampled' AND neuron_rank = 0 AND pair_rank = 0 ORDER BY layer",
         {"id": recording_id},
     )

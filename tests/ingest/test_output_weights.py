@@ -12,7 +12,7 @@ from ingest import hub
 from ingest.output_weights import read_output_weights
 from ingest.weights import hash_tensor, list_tensors
 from store.errors import InputError, NotFoundError
-from store.queries.cards import CheckpointOrigin
+from store.queries.sources import CheckpointOrigin
 from tests.models import SIZES
 
 

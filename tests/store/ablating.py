@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from store.ablations import RunFacts, add_cohort, add_stream_of, save_run
+from store.ablations import add_cohort, add_stream_of, save_run
 from store.jobs import run_job
-from store.records import CorpusFacts, StreamFacts
+from store.records import CorpusFacts, RunFacts, StreamFacts
 from store.store import Store
 from tests.builders import Made, Plan, stream_facts
 

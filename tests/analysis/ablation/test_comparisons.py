@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.ablation.comparisons import Comparison, read_comparisons
-from analysis.figures.ablations import find_stars
+from analysis.ablation.comparisons import Comparison, read_comparisons, show_stars
 from analysis.figures.results import Drawn, Skipped
 from analysis.figures.run import draw_figures, write_drawn
 from analysis.figures.settings import FiguresSettings
@@ -162,11 +161,12 @@ def rank(p_holm: float | None, planned: int = 1) -> AblationTest:
     [(0.001, "***"), (0.0011, "**"), (0.01, "**"), (0.05, "*"), (0.0501, ""), (None, "")],
 )
 def test_stars_are_of_the_adjusted_p(p_holm: float | None, stars: str) -> None:
-    assert find_stars(rank(p_holm)) == stars
+    assert show_stars(rank(p_holm)) == stars
+    assert show_stars(rank(p_holm, planned=0)) == ""
 
 
 def test_only_planned_tests_have_stars(made: Made) -> None:
-    assert find_stars(rank(0.001, planned=0)) == find_stars(None) == ""
+    assert show_stars(None) == ""
     sweep = Sweep(draws={5.0: 19}, n_windows=12)
     plant_sweep(made, sweep)
     plant_sweep(make_recording(made.store, replace(SMALL, model="other", weights="b")),

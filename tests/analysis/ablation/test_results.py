@@ -1,6 +1,5 @@
 """The table of a sweep and the sentences beside it, against plain loops over the rows."""
 
-import dataclasses
 import math
 from pathlib import Path
 
@@ -8,16 +7,12 @@ import pytest
 
 from analysis.ablation.identity import PlannedRun
 from analysis.ablation.notes import list_effects, list_notes
-from analysis.ablation.results import ResultRow, judge_sweep, show_stars, tabulate
+from analysis.ablation.results import ResultRow, judge_sweep, tabulate
 from analysis.ablation.runs import Runs
-from store.queries.ablations import AblationTest
 from tests.analysis.ablation.sweeping import N_WINDOWS, FakeBench, plan, run
 from tests.models import write_text
 from tests.oracles.stored import read_rows
 
-TEST = AblationTest(
-    1, 2, 3, None, "sign_flip", "window", 20, 2, 0.1, 0.001, 1e-6, 0.004, planned=1, reason=None
-)  # fmt: skip
 WHOLE: dict[str, object] = {
     "percent": ("20",), "draws": 3, "controls": ("bottom", "dose", "negative-mean", "effect"),
 }  # fmt: skip
@@ -95,16 +90,6 @@ def test_runs_from_before_a_plan_have_none(analysed: Path, documents: Path) -> N
     assert any(
         "2 of 2 runs of chosen neurons were made before the plan" in s for s in list_notes(late)
     )
-
-
-@pytest.mark.parametrize(
-    ("p", "stars"), [(0.001, "***"), (0.0011, "**"), (0.01, "**"), (0.05, "*"), (0.051, "")]
-)
-def test_stars_are_of_adjusted_p(p: float, stars: str) -> None:
-    assert show_stars(dataclasses.replace(TEST, p_holm=p)) == stars
-    assert show_stars(dataclasses.replace(TEST, p_holm=p, planned=0)) == ""
-    assert show_stars(dataclasses.replace(TEST, p_holm=None)) == ""
-    assert show_stars(None) == ""
 
 
 def test_a_search_is_its_nearest_step(analysed: Path, documents: Path) -> None:
