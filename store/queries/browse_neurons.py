@@ -1,6 +1,6 @@
 """Which neurons of a recording stand first by a metric, and where among random directions?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +59,13 @@ def list_choices(database: Database) -> list[RecordingChoice]:
         "SELECT r.id, r.name, EXISTS (SELECT 1 FROM neurons n WHERE n.recording_id = r.id) "
         "AS measured FROM recordings r ORDER BY r.id",
     )
+
+
+def choose_recording(choices: Sequence[RecordingChoice], name: str) -> RecordingChoice | None:
+    """Return the recording of a name, else the newest that is measured, else the newest."""
+    named = [choice for choice in choices if choice.name == name]
+    measured = [choice for choice in choices if choice.measured]
+    return next(reversed([*choices, *measured, *named]), None)
 
 
 def list_statement(question: NeuronQuestion, rows: int) -> tuple[str, tuple[Value, ...]]:

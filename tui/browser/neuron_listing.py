@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from store.queries.browse_neurons import COLUMNS, NeuronQuestion, RecordingChoice
+from store.queries.browse_neurons import (
+    COLUMNS,
+    NeuronQuestion,
+    RecordingChoice,
+    choose_recording,
+)
 from tui.browser.filters import Filter, FilterError, parse_filter
 
 LABELS = {
@@ -55,9 +60,7 @@ class Listing:
 
     def choose(self, choices: Sequence[RecordingChoice]) -> RecordingChoice | None:
         """Return the recording named, else the newest that is measured, else the newest."""
-        named = [choice for choice in choices if choice.name == self.recording]
-        measured = [choice for choice in choices if choice.measured]
-        return next(reversed([*choices, *measured, *named]), None)
+        return choose_recording(choices, self.recording)
 
     def labels(self, names: Sequence[str]) -> dict[str, str]:
         """Return the heads of columns, the one that it is sorted by with an arrow."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from analysis.windows import Extremes, Outputs, check_neuron, read_extremes, read_outputs
 from store.errors import InputError, NegspaceError, NotFoundError, UsageError
 from store.printable import printable
+from store.queries.browse_neurons import choose_recording, list_choices
 from store.queries.browse_text import TextToken, find_first_neuron, list_window_tokens
-from store.queries.recordings import find_recording, list_recordings
+from store.queries.recordings import find_recording
 from store.readonly import QueryResult
 from store.recording import Layer, Recording
 from store.store import Store
@@ -101,14 +102,18 @@ def parse_place(text: str, here: Place) -> Place:
     return Place(here.recording, int(found[1]), int(found[2]), position)
 
 
-def list_names(store: Store) -> list[str]:
-    """Return the names of the recordings, oldest first; raises NotFoundError where none is."""
-    names = [row.name for row in list_recordings(store.database)]
-    if not names:
+def list_names(store: Store, wanted: str) -> tuple[list[str], str]:
+    """Return the names of the recordings, oldest first, and that of `choose_recording`.
+
+    Raises NotFoundError where there is none.
+    """
+    choices = list_choices(store.database)
+    chosen = choose_recording(choices, wanted)
+    if chosen is None:
         raise NotFoundError(
             "The store has no recording yet: `negspace ingest` or `negspace demo` adds one."
         )
-    return names
+    return [choice.name for choice in choices], chosen.name
 
 
 def read_window(store: Store, place: Place) -> Reading:

@@ -102,9 +102,9 @@ class TextPane(Pane):
     async def load(self) -> None:
         """Read the window and show it; without its shades where the arrays are not here."""
         store, place = self.reader.store, self.here
-        names = await self.reader.read(lambda: list_names(store))
-        if not place.exact and place.recording not in names:
-            place = replace(place, recording=names[-1])
+        names, chosen = await self.reader.read(lambda: list_names(store, place.recording))
+        if not place.exact:
+            place = replace(place, recording=chosen)
         try:
             reading = await self.reader.read(lambda: read_window(store, place))
         except NegspaceError:

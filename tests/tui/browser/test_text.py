@@ -185,14 +185,14 @@ def test_another_recording_keeps_the_place_where_it_can(tmp_path: Path) -> None:
 
 
 def test_a_recording_without_layers_leaves_the_view(tmp_path: Path) -> None:
-    made = make_recording(tmp_path, SMALL)
-    bare = make_recording(made.store, Plan(n_windows=1, model="bare"))
+    bare = make_recording(tmp_path, Plan(n_windows=1, model="bare"))
+    made = make_recording(bare.store, SMALL)
     with made.store.database.write() as connection:
         connection.exec_driver_sql(f"DELETE FROM recording_layers WHERE recording_id = {bare.id}")
 
     async def script(app: Browser, pilot: Pilot[None]) -> None:
         pane = await opened(app, pilot)
-        await pressed(app, pilot, "n", "c", "down", "enter")
+        await pressed(app, pilot, "n", "c", "up", "enter")
         assert "has no layer yet" in fault(pane)
         assert pane.query_one(Select).value == made.name
         assert pane.here == Place(made.name, 0, 0, 50)
