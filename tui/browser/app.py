@@ -8,12 +8,14 @@ import importlib
 from collections.abc import Iterable
 from typing import ClassVar, Protocol, runtime_checkable
 
+from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer, Static, TabbedContent, TabPane
 
 from store.store import Store
+from tui.browser.key_queue import KeyQueue
 from tui.browser.keymap import name_keys, read_keymap
 from tui.browser.pane import Pane
 from tui.browser.reader import Reader
@@ -101,6 +103,14 @@ class Browser(App[None]):
         self._file = state_file(store)
         self._kept = read_state(self._file)
         self._panes: dict[str, Pane] = {}
+        self._keys = KeyQueue(self, super().on_event)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take keys one by one; all else as it comes."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            await self._keys.add(event)
+        else:
+            await super().on_event(event)
 
     def compose(self) -> ComposeResult:
         """Yield the head, the tabs and the footer."""

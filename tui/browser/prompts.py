@@ -84,7 +84,7 @@ class ChoiceDialog(ModalScreen[str | None]):
         """Put the cursor at what is chosen now."""
         keys = [key for key, _ in self._choices]
         listed = self.query_one(OptionList)
-        listed.highlighted = keys.index(self._chosen) if self._chosen in keys else None
+        listed.highlighted = keys.index(self._chosen) if self._chosen in keys else 0
         listed.focus()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

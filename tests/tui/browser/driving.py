@@ -9,7 +9,8 @@ from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
 from store.store import open_store
-from tui.browser.app import Browser
+from tui.browser.app import DEFAULTS, Browser
+from tui.browser.settings import BrowseSettings
 from tui.context import Context
 
 Script = Callable[[Browser, Pilot[None]], Awaitable[None]]
@@ -27,12 +28,18 @@ async def settle(app: Browser, pilot: Pilot[None]) -> None:
 
 
 def drive(
-    store: Path, script: Script, *, size: tuple[int, int] = (120, 40), read_only: bool = False
+    store: Path,
+    script: Script,
+    *,
+    size: tuple[int, int] = (120, 40),
+    read_only: bool = False,
+    settings: BrowseSettings = DEFAULTS,
 ) -> None:
     """Run a script against the browser of a store."""
 
     async def run() -> None:
-        app = Browser(open_store(store), Context(folder=store, read_only=read_only))
+        context = Context(folder=store, read_only=read_only)
+        app = Browser(open_store(store), context, settings)
         async with app.run_test(size=size) as pilot:
             await settle(app, pilot)
             await script(app, pilot)

@@ -1,16 +1,21 @@
 """The browser as a whole: tabs, palette, help, reload, what is behind a view, and restarts."""
 
+import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
+from textual import events
+from textual.binding import Binding
 from textual.pilot import Pilot
-from textual.widgets import Static, Tab, TabbedContent
+from textual.widgets import Input, Static, Tab, TabbedContent
+from textual_fastdatatable import DataTable
 
 from store.ledger import add_layers, add_recording
 from store.store import open_or_create_store
@@ -18,6 +23,7 @@ from tests.builders import Plan, make_recording, register
 from tests.tui.browser.driving import drive, settle
 from tui.browser.app import PANES, Browser
 from tui.browser.dialogs import TextDialog
+from tui.browser.editor import Editor
 from tui.browser.grid import Grid
 from tui.browser.state import read_state, state_file, write_state
 
@@ -185,7 +191,94 @@ def test_the_open_tab_survives_a_restart(small: Path) -> None:
     drive(small, come_back)
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"app": 3}', '{"app": {"tab": "gone"}}', '{"app'])
+def test_the_theme_survives_a_restart_and_a_session_that_is_cut_off(small: Path) -> None:
+    async def leave(app: Browser, pilot: Pilot[None]) -> None:
+        app.theme = "textual-light"
+        await app.pane("layers")
+        await settle(app, pilot)
+        kept = read_state(state_file(app.store))["app"]  # before it is left
+        assert kept == {"tab": "layers", "theme": "textual-light"}
+
+    async def come_back(app: Browser, _pilot: Pilot[None]) -> None:
+        assert app.theme == "textual-light"
+        assert active(app) == "layers"
+
+    drive(small, leave)
+    drive(small, come_back)
+
+
+async def type_at_once(
+    app: Browser, pilot: Pilot[None], text: str, done: Callable[[], bool]
+) -> None:
+    """Type keys that arrive together, and wait until what they are for is done."""
+    for character in text:
+        (key,) = Binding.make_bindings([Binding(character.replace(" ", "space"), "")])
+        app.post_message(events.Key(key.key, character))
+    for _ in range(200):
+        await pilot.pause(0.05)
+        if done():
+            return
+    pytest.fail(f"{text} did not do it; the focus is on {app.focused}")
+
+
+def test_keys_that_come_at_once_go_where_they_are_meant(analysed: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        def line() -> str:
+            lines = app.screen.query(Input)
+            return lines.first().value if lines else ""
+
+        await type_at_once(app, pilot, "2/layer=1", lambda: line() == "layer=1")
+        await pilot.press("escape")
+        await type_at_once(app, pilot, ":1.7", lambda: line() == "1.7")
+        await pilot.press("escape")
+        await type_at_once(app, pilot, "5726", lambda: active(app) == "sql")
+        editor = app.query_one(Editor)
+        await type_at_once(app, pilot, "SELECT 1", lambda: editor.text == "SELECT 1")
+
+    drive(analysed, script)
+
+
+def test_a_focus_in_a_hidden_tab_does_not_open_it(analysed: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        hidden = (await app.pane("neurons")).query_one("#neurons-filter")
+        await app.pane("jobs")
+        await settle(app, pilot)
+        app.screen.set_focus(hidden)
+        await settle(app, pilot)
+        assert active(app) == "jobs"
+        assert app.focused is not None
+        assert app.shown in app.focused.ancestors
+
+    drive(analysed, script)
+
+
+def test_a_table_shown_twice_at_once_is_one_table_with_the_keys(analysed: Path) -> None:
+    async def script(app: Browser, _pilot: Pilot[None]) -> None:
+        grid = app.query_one("#recordings-grid", Grid)
+        grid.focus_table()
+        answer = await app.reader.ask("SELECT 1 AS a UNION SELECT 2")
+        await asyncio.gather(*(grid.show(answer, row=row) for row in (0, 1)))
+        (table,) = grid.query(DataTable)
+        assert table.has_focus
+        assert (grid.row, grid.cells()) == (1, {"a": 2})
+
+    drive(analysed, script)
+
+
+def test_a_cell_is_chosen_and_copied_as_it_is_stored(analysed: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        await pilot.press("y", "down", "enter")
+        await settle(app, pilot)
+        assert app.clipboard == "gpt_neox"
+        await pilot.press("Y")
+        assert app.clipboard.startswith("gpt_neox@main/words\tgpt_neox\t")
+
+    drive(analysed, script)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", '{"app": 3}', '{"app": {"theme": []}}', '{"app": {"tab": "gone"}}', '{"app']
+)
 def test_a_state_that_makes_no_sense_is_as_if_it_were_not_there(empty: Path, text: str) -> None:
     path = state_file(open_or_create_store(empty))
     path.parent.mkdir(parents=True)

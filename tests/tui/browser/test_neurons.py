@@ -199,6 +199,10 @@ def test_a_narrow_terminal_shows_list_or_page(analysed: Path) -> None:
         assert pane.query_one(NeuronDetail).card is not None
         await press(app, pilot, "escape")
         assert pane.grid.query_one(DataTable).has_focus
+        await press(app, pilot, "colon", *"1.7", "enter")
+        assert pane.query_one(NeuronDetail).card.name == "1.7"  # type: ignore[union-attr]
+        await press(app, pilot, "7", "2", "escape")
+        assert pane.grid.query_one(DataTable).has_focus
 
     drive(analysed, script, size=(80, 24))
 
