@@ -6,6 +6,7 @@ only. The process loads no torch: costly work runs as commands of their own.
 
 import importlib
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar, Protocol, runtime_checkable
 
 from textual import events
@@ -14,6 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Footer, Static, TabbedContent, TabPane
 
+from store.printable import printable
 from store.store import Store
 from tui.browser.key_queue import KeyQueue
 from tui.browser.keymap import name_keys, read_keymap
@@ -52,7 +54,7 @@ class View(Protocol):
         """The command line that shows the same; empty where there is none."""
 
 
-class Tabs(TabbedContent):
+class Tabbed(TabbedContent):
     """Tabs that only a choice opens, not a focus that moved into one that is hidden.
 
     A table that is replaced in a hidden tab passes its focus on to what stands beside it.
@@ -74,6 +76,7 @@ class Browser(App[None]):
     TITLE = "negspace"
     CSS = """
     #head { height: 1; background: $panel; color: $text-muted; }
+    #head { text-wrap: nowrap; text-overflow: ellipsis; }
     TabbedContent, TabbedContent > ContentSwitcher, TabPane { height: 1fr; }
     TabPane { padding: 0 1; }
     .-tight Tab { padding: 0 1 0 0; }
@@ -102,6 +105,7 @@ class Browser(App[None]):
         self.reader = Reader(store)
         self._file = state_file(store)
         self._kept = read_state(self._file)
+        self.before = ""
         self._panes: dict[str, Pane] = {}
         self._keys = KeyQueue(self, super().on_event)
 
@@ -115,10 +119,11 @@ class Browser(App[None]):
     def compose(self) -> ComposeResult:
         """Yield the head, the tabs and the footer."""
         mode = "read-only" if self.context.read_only else "jobs may be started"
-        yield Static(f"{self.store.folder}   {mode}", id="head", markup=False)
+        folder = printable(str(self.store.folder))
+        yield Static(f"? keys   {mode}   {folder}", id="head", markup=False)
         first = str(self._kept.get("app", {}).get("tab", "recordings"))
         known = {name for name, _, _ in PANES}
-        with Tabs(initial=first if first in known else "recordings"):
+        with Tabbed(initial=first if first in known else "recordings"):
             for number, (name, title, _) in enumerate(PANES, start=1):
                 yield TabPane(f"{number} {title}", id=name)
         yield Footer()
@@ -146,21 +151,22 @@ class Browser(App[None]):
         return next((name for name in reversed(names) if name), "")
 
     async def pane(self, name: str) -> Pane:
-        """Open a tab and return its pane."""
-        self.query_one(Tabs).active = name
+        """Open a tab and return its pane; `before` is the tab that was open."""
+        self.before = self.query_one(Tabbed).active
+        self.query_one(Tabbed).active = name
         if name not in self._panes:
             await self._build(name)
         return self._panes[name]
 
     def focus_shown(self) -> None:
         """Give the keys to the open tab."""
-        if self.shown is not None:
+        if self.shown is not None and self.shown.is_mounted:
             self.shown.focus_content()
 
     @property
     def shown(self) -> Pane | None:
         """The pane of the open tab."""
-        return self._panes.get(self.query_one(Tabs).active)
+        return self._panes.get(self.query_one(Tabbed).active)
 
     async def action_open(self, name: str) -> None:
         """Open a tab, and give it the keys."""
@@ -191,10 +197,15 @@ class Browser(App[None]):
         self.push_screen(TextDialog("Keys", list_keys(self.screen)))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Add the tabs to the palette."""
+        """Add the tabs to the palette, and what the keys of the open one do."""
         yield from super().get_system_commands(screen)
         for name, title, _ in PANES:
-            yield SystemCommand(f"Open {title}", f"the tab {title}", _opener(self, name))
+            yield SystemCommand(f"Open {title}", f"the tab {title}", partial(self.pane, name))
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.id and active.node is not self:
+                run = partial(self.run_action, binding.action, active.node)
+                yield SystemCommand(binding.description, f"as {self.get_key_display(binding)}", run)
 
     def on_mount(self) -> None:
         """Take up the theme of before, and keep the state from now on."""
@@ -206,7 +217,7 @@ class Browser(App[None]):
     def _keep(self) -> None:
         """Keep the state for the next start, if it is another than was kept last."""
         kept = self._kept | {name: pane.state() for name, pane in self._panes.items()}
-        kept["app"] = {"tab": self.query_one(Tabs).active, "theme": self.theme}
+        kept["app"] = {"tab": self.query_one(Tabbed).active, "theme": self.theme}
         if kept != self._kept:
             self._kept = kept
             write_state(self._file, kept)
@@ -215,10 +226,3 @@ class Browser(App[None]):
         """Keep the state, and leave."""
         self._keep()
         self.exit()
-
-
-def _opener(app: Browser, name: str):  # type: ignore[no-untyped-def]
-    async def open_tab() -> None:
-        await app.pane(name)
-
-    return open_tab

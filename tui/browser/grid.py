@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.segment import Segment
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import Static
 from textual_fastdatatable import DataTable
 
@@ -25,6 +27,20 @@ from tui.browser.reader import Answer
 
 if TYPE_CHECKING:
     from textual.worker import Worker
+
+MORE = "▸"
+
+
+class Rows(DataTable):
+    """A table that marks where its columns go on: a number that is cut looks like another one."""
+
+    def render_line(self, y: int) -> Strip:
+        """Return a line, its last character a mark where there is more to the right."""
+        strip = super().render_line(y)
+        width = self.scrollable_content_region.width
+        if self.virtual_size.width <= self.scroll_offset.x + width or not strip.cell_length:
+            return strip
+        return Strip.join([strip.crop(0, width - 1), Strip([Segment(MORE, self.rich_style)])])
 
 
 class Grid(Vertical):
@@ -88,7 +104,7 @@ class Grid(Vertical):
 
     def compose(self) -> ComposeResult:
         """Yield a table, which has the keys before there are rows, and the line under it."""
-        yield DataTable()
+        yield Rows()
         yield self._note
 
     async def show(
@@ -124,7 +140,7 @@ class Grid(Vertical):
         with self.app.batch_update():
             await self.mount(table, before=0)
             # At once, not when Textual finds the old one gone: keys must not go to others.
-            if any(old.has_focus for old in before):
+            if self.screen.focused in before:
                 self.screen.set_focus(table)
             await self.remove_children(before)
 
@@ -160,8 +176,9 @@ class Grid(Vertical):
 
     def focus_table(self) -> None:
         """Give the table the keys."""
-        for table in self.query(DataTable):
-            self.screen.set_focus(table)
+        tables = self.query(DataTable)
+        if tables:  # the first is the newest, while one takes the place of another
+            self.screen.set_focus(tables.first())
 
     def action_copy_cell(self) -> None:
         """Ask for a cell of the row, and copy it as it is stored."""
@@ -227,8 +244,8 @@ class Grid(Vertical):
             self.post_message(self.HeaderChosen(self, self.answer.table.column_names[place]))
 
 
-def _make_table(shown: Shown, heads: Sequence[Text], fixed: int) -> DataTable:
-    return DataTable(
+def _make_table(shown: Shown, heads: Sequence[Text], fixed: int) -> Rows:
+    return Rows(
         data=shown.table, cursor_type="row", zebra_stripes=True, render_markup=False,
         show_row_labels=False, max_column_content_width=40, null_rep="-", column_labels=[*heads],
         column_widths=_widths(shown, heads), fixed_columns=fixed,

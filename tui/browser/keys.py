@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from textual.app import App
+from textual.screen import Screen
+
 from tui.browser.pane import Pane
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode
-    from textual.screen import Screen
 
 WIDTH = 14
 SYSTEM = "Everywhere"
@@ -18,7 +20,8 @@ def list_keys(screen: "Screen[object]") -> str:
     """Return the keys of the open tab, those of the application, and those of the focus."""
     groups: dict[str, Texts] = {}
     for active in screen.active_bindings.values():
-        if active.binding.description:
+        # Cursor keys and the like have no name, and go without saying.
+        if active.binding.id or isinstance(active.node, App):
             texts = groups.setdefault(_title(active.node), {})
             action = (active.binding.id or "", active.binding.description)
             texts.setdefault(action, []).append(screen.app.get_key_display(active.binding))
@@ -37,9 +40,6 @@ def _show(title: str, texts: Texts) -> str:
 
 
 def _title(node: "DOMNode") -> str:
-    from textual.app import App
-    from textual.screen import Screen
-
     if isinstance(node, App | Screen):
         return SYSTEM
     return node.name_shown if isinstance(node, Pane) else type(node).__name__

@@ -57,6 +57,7 @@ class NeuronsPane(Pane):
     #neurons-body { height: 1fr; }
     #neurons-list { width: 1fr; }
     #neurons-page { width: 1fr; border-left: solid $panel; padding-left: 1; }
+    #neurons-page > .-none { display: none; }
     #neurons-filter { height: 1; }
     NeuronsPane.-narrow #neurons-page { display: none; border-left: none; }
     NeuronsPane.-narrow.-open #neurons-page { display: block; }
@@ -72,6 +73,8 @@ class NeuronsPane(Pane):
         Binding("space", "mark", "Mark"),
         Binding("v", "compare", "Compare"),
         Binding("a", "ablate", "Ablate"),
+        Binding("t", "open_text(1)", "Text at T1", show=False),
+        Binding("T", "open_text(2)", "Text at T2", show=False),
         Binding("escape", "back", "Back", show=False),
     )
     name_shown = "Neurons"
@@ -136,11 +139,11 @@ class NeuronsPane(Pane):
         choices = await self.reader.read(lambda: list_choices(database))
         choice = self._listing.choose(choices)
         if choice is None:
-            self._show_head("no recording yet: negspace ingest MODEL CORPUS makes one")
+            self._say("no recording yet: negspace ingest MODEL CORPUS makes one")
             return
-        self._show_head(choice.name, self._listing.order, "reading ...")
+        self._show_head(choice, "reading ...")
         await self._list(choice)
-        self._show_head(choice.name, self._listing.order)
+        self._show_head(choice)
 
     async def _list(self, choice: RecordingChoice) -> None:
         if self.grid.answer is None and self._listing.sort in INDEXED:
@@ -178,8 +181,14 @@ class NeuronsPane(Pane):
         hint = "" if choice.measured else f"; negspace analyze {choice.name} measures them"
         self.grid.set_note(marked + hint)
 
-    def _show_head(self, *parts: str) -> None:
-        self.query_one("#neurons-head", Static).update(printable(" · ".join(parts)))
+    def _show_head(self, choice: RecordingChoice, doing: str = "") -> None:
+        expression = self._listing.expression
+        chosen = f"only {expression}" if expression.strip() else ""
+        parts = (choice.name, self._listing.order, chosen, doing)
+        self._say(" · ".join(part for part in parts if part))
+
+    def _say(self, text: str) -> None:
+        self.query_one("#neurons-head", Static).update(printable(text))
 
     def reload(self) -> "Worker[None]":
         """List again; what random directions there are is read again, too."""
@@ -190,6 +199,7 @@ class NeuronsPane(Pane):
 
     def _page_cursor(self) -> None:
         cells = self.grid.cells()
+        self.query_one("#neurons-page > NeuronDetail").set_class(not cells, "-none")
         hidden = self.has_class("-narrow") and not self.has_class("-open")
         if cells and not hidden:
             self._page(int(str(cells["layer"])), int(str(cells["neuron"])))
@@ -311,11 +321,15 @@ class NeuronsPane(Pane):
             self.grid.move_to(rows.index((layer, neuron)))
             self.show_fault("")
         else:
-            self.show_fault(f"{layer}.{neuron} is not among the rows listed; it is shown alone.")
+            self.show_fault(f"{layer}.{neuron} is not among the rows listed; here is its page.")
         self.add_class("-open")
         self._page(layer, neuron)
         if self.has_class("-narrow"):
             self.query_one(NeuronDetail).focus_page()
+
+    def action_open_text(self, token: int) -> None:
+        """Open the text at a token of the pair that is selected on the page."""
+        self.query_one(NeuronDetail).action_open_text(token)
 
     def action_mark(self) -> None:
         """Mark the cursor's neuron, or take its mark away."""
@@ -333,7 +347,8 @@ class NeuronsPane(Pane):
         from tui.browser.compare import CompareScreen
 
         if len(self.marked) != 2:
-            self.show_fault(f"{len(self.marked)} neurons are marked; mark two with space.")
+            count = f"{len(self.marked)} marked"
+            self.show_fault(f"{count}; two are compared: space marks one, or takes a mark away.")
             return
         self.app.push_screen(CompareScreen(self.recording, self.marked))
 

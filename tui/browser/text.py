@@ -59,6 +59,7 @@ class TextPane(Pane):
         self._goal: Place | None = NOWHERE
         self._reading: Reading | None = None
         self._text = TokenText(id="text-tokens")
+        self._origin = ""
 
     def compose(self) -> ComposeResult:
         """Yield the head, the text, the line of the cursor's token, and the jump."""
@@ -139,7 +140,11 @@ class TextPane(Pane):
             self.query_one("#text-token", Static).update("  ".join(words))
 
     async def show_position(self, recording: str, layer: int, neuron: int, position: int) -> None:
-        """Show a neuron around a position of a recording's text, the cursor on it."""
+        """Show a neuron around a position of a recording's text, the cursor on it.
+
+        Esc then goes back to the tab from which this one was opened.
+        """
+        self._origin = self.browser.before
         self._go(Place(recording, layer, neuron, position))
 
     def _go(self, place: Place) -> None:
@@ -212,9 +217,13 @@ class TextPane(Pane):
         self._go(place)
 
     def action_back(self) -> None:
-        """Leave the jump."""
-        self.query_one("#text-jump", Input).remove_class("-shown")
-        self.focus_content()
+        """Leave the jump; else go back to the tab from which a pair's token was opened."""
+        line = self.query_one("#text-jump", Input)
+        if line.has_class("-shown") or not self._origin:
+            line.remove_class("-shown")
+            self.focus_content()
+        else:
+            self.browser.call_later(self.browser.action_open, self._origin)
 
     def action_copy(self, whole: bool) -> None:
         """Copy the cursor's token with what is told of it, or the text of the window."""

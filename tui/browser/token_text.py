@@ -80,7 +80,9 @@ class TokenText(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         self._lines = lay_out(self._texts, self._strengths, width)
         self.virtual_size = Size(width, len(self._lines.rows))
-        self._follow(center=True)
+        # A place can be scrolled to only when the new size is known to the layout.
+        self.call_after_refresh(self._follow, center=True)
+        self.refresh()
 
     def _follow(self, *, center: bool = False) -> None:
         """Bring the cursor's line into view, and paint."""

@@ -119,7 +119,7 @@ def test_marked_neurons_stay_marked_and_two_are_compared(analysed: Path) -> None
     async def script(app: Browser, pilot: Pilot[None]) -> None:
         pane = await opened(app, pilot)
         await press(app, pilot, "v")
-        assert fault(pane) == "0 neurons are marked; mark two with space."
+        assert fault(pane) == "0 marked; two are compared: space marks one, or takes a mark away."
         await press(app, pilot, "space", "down", "space")
         first, second = listed(pane)[:2]
         await press(app, pilot, "O")
