@@ -18,9 +18,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.browser.keymap import name_keys
+from tui.browser.looks import NEGATIVE, POSITIVE
 from tui.browser.token_lines import MARKS, Lines, Piece, Row, lay_out
-
-NEGATIVE, POSITIVE = Color.parse("#2f6fd0"), Color.parse("#d9822b")
 
 
 class TokenText(ScrollView, can_focus=True):

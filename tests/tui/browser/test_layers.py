@@ -4,6 +4,7 @@ import sqlite3
 from itertools import product
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -95,6 +96,33 @@ def test_a_map_larger_than_the_screen_follows_the_cursor(store: Path) -> None:
         assert all(round(100 * n % 100) in range(40, 60) for n in numbers)
         assert min(numbers) > 40
         assert "pairs of layer 59 in layer 59" in read(pane, "#layers-cell")
+
+    drive(store, script, size=(80, 24))
+
+
+@pytest.mark.parametrize("forms", [0, 3])
+def test_heads_of_three_digits_stand_upright(store: Path, forms: int) -> None:
+    places = product(range(128), repeat=2)
+    keep_profile(store, [("paper", s, t, s / 127, 0, None, None) for s, t in places])
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_layers(app, pilot)
+        heat = pane.query_one(HeatMap)
+        await pilot.press(*["z"] * forms, "end", *["down"] * 127)
+        await settle(app, pilot)
+        seen = heat.scrollable_content_region
+        shown = [heat.render_line(y).text for y in range(seen.height)]
+        columns = [i for i, c in enumerate(shown[3][5:], 5) if c.isdigit()]
+        heads = [int("".join(line[i] for line in shown[:3])) for i in columns]
+        assert heads == list(range(128 - len(heads), 128))
+        assert len(heads) > 20
+        assert [int(line[:4]) for line in shown[3:]] == list(range(131 - len(shown), 128))
+        assert [line.split()[1] for line in shown[-3:]] == ["9"] * 3
+        assert shown[2].startswith("from ")
+        assert max(len(line.rstrip()) for line in shown) <= seen.width
+        await pilot.click(HeatMap, offset=(columns[4], 3))
+        await pilot.pause()
+        assert heat.place == (131 - len(shown), heads[4])
 
     drive(store, script, size=(80, 24))
 
