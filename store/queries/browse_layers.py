@@ -19,9 +19,9 @@ LEFT JOIN layer_profiles d ON d.recording_id = p.recording_id AND d.pair_set_id 
 WHERE r.name = :recording AND p.variant = :variant ORDER BY p.source_layer, p.layer"""
 
 _WD_BY_LAYER = """
-SELECT y.layer, y.n, y.median, y.p95, y.p99, y.maximum, d.median AS random_median,
-       d.p99 AS random_p99,
-       CASE WHEN d.p99 IS NOT NULL THEN 1.0 * coalesce(a.n, 0) / nullif(y.n, 0) END AS share_above
+SELECT y.layer, y.n,
+       CASE WHEN d.p99 IS NOT NULL THEN 1.0 * coalesce(a.n, 0) / nullif(y.n, 0) END AS share_above,
+       y.median, y.p95, y.p99, y.maximum, d.median AS random_median, d.p99 AS random_p99
 FROM recordings r
 JOIN layer_summaries y ON y.recording_id = r.id AND y.metric = 'wd' AND y.population = 'neurons'
 LEFT JOIN layer_summaries d ON d.recording_id = r.id AND d.layer = y.layer AND d.metric = 'wd'

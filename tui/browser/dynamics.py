@@ -40,6 +40,7 @@ Row = Mapping[str, object]
 PAPER_LAYER = 1
 """The layer of Figure 1, shown first where there is one."""
 HIGHEST = f"expected_maximum_{DRAWN}"
+LABELS = {HIGHEST: f"max of {DRAWN}"}
 LINES = ((HIGHEST, f"expected maximum of {DRAWN:,}"), *WD_LINES)
 COHORT_COLUMNS: Mapping[str, Callable[[CohortChange], float]] = {
     "top_at_last": lambda change: change.cohort,
@@ -167,7 +168,7 @@ class DynamicsPane(Pane):
         table = add_highest(answer.table, highest)
         courses = split_courses(table.to_pylist())
         self._shown = view
-        await self.query_one(Grid).show(replace(answer, table=table), " of WD")
+        await self.query_one(Grid).show(replace(answer, table=table), " of WD", labels=LABELS)
         await self._draw([(c.name, c.draw("step", LINES)) for c in courses])
         self._say(self._wd_caption(highest) if courses else NO_WD)
 
@@ -289,9 +290,10 @@ def read_highest(database: Database, rows: Sequence[Row], layer: int) -> dict[st
     """
     ids = {row.name: row.id for row in list_recordings(database)}
     found: dict[str, float | None] = {}
-    for name in dict.fromkeys(str(row["recording"]) for row in rows):
-        values = read_wd(database, ids.get(name, -1), layer)
-        highest = expected_maximum(values)
+    for name, n in {str(row["recording"]): _number(row["n"]) or 0.0 for row in rows}.items():
+        highest = math.nan
+        if n >= DRAWN and name in ids:
+            highest = expected_maximum(read_wd(database, ids[name], layer))
         found[name] = None if math.isnan(highest) else highest
     return found
 

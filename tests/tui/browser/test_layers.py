@@ -324,7 +324,7 @@ def test_the_numbers_of_the_map_are_exported(store: Path, tmp_path: Path) -> Non
         assert {(r["oi_z_sem"], r["high"], r["n_pairs"]) for r in rows} == {("0.05", "0.2", "77")}
         pane.query_one(SeriesPlot).focus()
         await export_to(app, pilot, tmp_path / "plot.csv")
-        assert (tmp_path / "plot.csv").read_text().startswith("layer,n,median,p95,p99,maximum")
+        assert (tmp_path / "plot.csv").read_text().startswith("layer,n,share_above,median")
 
     drive(store, script)
 
