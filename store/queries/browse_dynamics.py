@@ -14,18 +14,21 @@ WHERE y.metric = 'wd' AND y.population = 'neurons' AND c.step IS NOT NULL ORDER 
 """The layers with a WD at a known step."""
 
 _WD = """
-SELECT m.name AS model, r.projection, k.name AS corpus, c.step, y.n, y.median, y.p99, y.maximum,
-       d.median AS random_median, d.p99 AS random_p99, r.name AS recording
-FROM recordings r
-JOIN checkpoints c ON coalesce(c.same_as, c.id) = r.checkpoint_id
-JOIN models m ON m.id = c.model_id
-JOIN token_streams s ON s.id = r.stream_id
-JOIN corpora k ON k.id = s.corpus_id
-JOIN layer_summaries y ON y.recording_id = r.id AND y.layer = :layer AND y.metric = 'wd'
-  AND y.population = 'neurons'
-LEFT JOIN layer_summaries d ON d.recording_id = r.id AND d.layer = y.layer AND d.metric = 'wd'
+WITH found AS (
+  SELECT r.id, r.projection, v.*, row_number() OVER (
+    PARTITION BY v.model, r.projection, v.corpus, v.step ORDER BY r.id) AS place
+  FROM wd_by_checkpoint v
+  JOIN recordings r ON r.name = v.recording
+  WHERE v.layer = :layer AND v.population = 'neurons' AND v.n > 0 AND v.step IS NOT NULL)
+SELECT f.model, f.projection, f.corpus, f.step, f.n,
+       CASE WHEN d.p99 IS NOT NULL THEN 1.0 * (SELECT count(*) FROM neurons n
+         WHERE n.recording_id = f.id AND n.layer = :layer AND n.wd > d.p99) / f.n
+       END AS share_above,
+       f.median, f.p99, f.maximum, d.median AS random_median, d.p99 AS random_p99, f.recording
+FROM found f
+LEFT JOIN layer_summaries d ON d.recording_id = f.id AND d.layer = f.layer AND d.metric = 'wd'
   AND d.population = 'random'
-WHERE c.step IS NOT NULL ORDER BY m.name, r.projection, k.name, c.step, r.id"""
+WHERE f.place = 1 ORDER BY f.model, f.projection, f.corpus, f.step"""
 
 _CHANGES = """
 SELECT m.name AS model, w.projection, a.step AS from_step, b.step AS to_step, count(*) AS n,
@@ -41,7 +44,11 @@ ORDER BY m.name, w.projection, a.step"""
 
 
 def ask_wd_by_step(layer: int) -> Question:
-    """Return the question for WD of a layer by model and step, beside random directions."""
+    """Return the question for WD of a layer by model, text and step, beside random directions.
+
+    Of several recordings of a step the oldest counts. `share_above` is the share of neurons above
+    the 99th percentile of random directions (METHODS 7).
+    """
     return _WD, {"layer": layer}
 
 

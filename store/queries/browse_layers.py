@@ -15,11 +15,13 @@ FROM layer_profiles p
 JOIN recordings r ON r.id = p.recording_id AND r.pair_set_id = p.pair_set_id
 LEFT JOIN layer_profiles d ON d.recording_id = p.recording_id AND d.pair_set_id = p.pair_set_id
   AND d.variant = 'random' AND d.source_layer = p.source_layer AND d.layer = p.layer
+  AND p.variant <> 'split'
 WHERE r.name = :recording AND p.variant = :variant ORDER BY p.source_layer, p.layer"""
 
 _WD_BY_LAYER = """
-SELECT y.layer, y.n, y.median, y.p95, y.p99, y.maximum, d.median AS random_median,
-       d.p99 AS random_p99, 1.0 * coalesce(a.n, 0) / nullif(y.n, 0) AS share_above
+SELECT y.layer, y.n,
+       CASE WHEN d.p99 IS NOT NULL THEN 1.0 * coalesce(a.n, 0) / nullif(y.n, 0) END AS share_above,
+       y.median, y.p95, y.p99, y.maximum, d.median AS random_median, d.p99 AS random_p99
 FROM recordings r
 JOIN layer_summaries y ON y.recording_id = r.id AND y.metric = 'wd' AND y.population = 'neurons'
 LEFT JOIN layer_summaries d ON d.recording_id = r.id AND d.layer = y.layer AND d.metric = 'wd'
@@ -40,6 +42,7 @@ def ask_profile(recording: str, variant: str, measure: str) -> Question:
     """Return the question for a profile: source_layer, layer, value, sem, low, high, n_pairs.
 
     `low` and `high` are the range over draws of random directions, of `oi_z` alone (METHODS 6).
+    `split`, whose pairs are chosen otherwise than those of `random`, has none but its own.
     """
     assert measure in MEASURES
     parameters: dict[str, str | int] = {

@@ -9,9 +9,8 @@ from textual.containers import Container, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Footer
 
+from tui.browser.looks import WIDE
 from tui.browser.neuron_detail import NeuronDetail
-
-NARROW = 100
 
 
 class CompareScreen(ModalScreen[None]):
@@ -45,4 +44,4 @@ class CompareScreen(ModalScreen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Put them below each other where there is no room beside."""
-        self.set_class(event.size.width < NARROW, "-narrow")
+        self.set_class(event.size.width < WIDE, "-narrow")

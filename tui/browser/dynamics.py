@@ -1,8 +1,9 @@
 """The tab Dynamics: how WD and weights of a layer move with training, models side by side."""
 
+import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import ClassVar
@@ -13,27 +14,34 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from analysis.dynamics import COHORT, CohortChange, Dynamics, read_dynamics
+from analysis.dynamics import (
+    COHORT,
+    DRAWN,
+    CohortChange,
+    Dynamics,
+    expected_maximum,
+    read_dynamics,
+)
+from store.database import Database
 from store.printable import printable
 from store.queries.browse_dynamics import LAYERS, ask_wd_by_step, ask_weight_changes
-from store.queries.dynamics import Interval
+from store.queries.dynamics import Interval, read_wd
+from store.queries.recordings import list_recordings
 from tui.browser.grid import Grid
 from tui.browser.keymap import name_keys
 from tui.browser.layers import open_neurons
+from tui.browser.looks import WD_LINES
 from tui.browser.pane import Pane
 from tui.browser.prompts import ChoiceDialog
-from tui.browser.reader import Answer, write_out
+from tui.browser.reader import write_out
 from tui.browser.series_plot import Series, SeriesPlot, find_top, name_marks
 
 Row = Mapping[str, object]
 PAPER_LAYER = 1
 """The layer of Figure 1, shown first where there is one."""
-WD_LINES = (
-    ("maximum", "maximum"),
-    ("p99", "p99"),
-    ("median", "median"),
-    ("random_p99", "random p99"),
-)
+HIGHEST = f"expected_maximum_{DRAWN}"
+LABELS = {HIGHEST: f"max of {DRAWN}"}
+LINES = ((HIGHEST, f"expected maximum of {DRAWN:,}"), *WD_LINES)
 COHORT_COLUMNS: Mapping[str, Callable[[CohortChange], float]] = {
     "top_at_last": lambda change: change.cohort,
     "top_at_half": lambda change: change.half,
@@ -74,6 +82,14 @@ class Course:
         ]
 
 
+@dataclass(frozen=True)
+class View:
+    """What is shown: a layer's weight changes, or its WD."""
+
+    layer: int = PAPER_LAYER
+    weights: bool = False
+
+
 class CoursePlot(Vertical):
     """A plot with the model's name above it."""
 
@@ -107,11 +123,12 @@ class DynamicsPane(Pane):
         Binding("left_square_bracket", "step_layer(-1)", "Layer before", show=False),
         Binding("right_square_bracket", "step_layer(1)", "Next layer"),
         Binding("w", "turn", "WD/weights"),
+        Binding("e", "export", "Export"),
     )
 
     def __init__(self) -> None:
         super().__init__()
-        self._layer, self._weights = PAPER_LAYER, False
+        self._wanted = self._shown = View()
         self._layers: list[int] = []
 
     def compose(self) -> ComposeResult:
@@ -124,42 +141,51 @@ class DynamicsPane(Pane):
     @property
     def statement(self) -> str:
         """The statement behind the table."""
-        ask = ask_weight_changes if self._weights else ask_wd_by_step
-        return write_out(*ask(self._layer)).strip()
+        ask = ask_weight_changes if self._shown.weights else ask_wd_by_step
+        return write_out(*ask(self._shown.layer)).strip()
 
     @property
     def command(self) -> str:
-        """The command that draws the same."""
-        figure = "1b" if self._weights else "1a"
-        words = ["negspace", "figures", "--only", figure, "--layer", str(self._layer)]
+        """The command that draws the same; none where there are no rows."""
+        if self.query_one(Grid).row is None:
+            return ""
+        figure = "1b" if self._shown.weights else "1a"
+        words = ["negspace", "figures", "--only", figure, "--layer", str(self._shown.layer)]
         return shlex.join([*words, "--store", str(self.context.folder)])
 
     async def load(self) -> None:
         """Read the layers, and what is shown of the chosen one."""
         found = (await self.reader.ask(LAYERS)).table["layer"].to_pylist()
         self._layers = [int(str(layer)) for layer in found]
-        if self._layers and self._layer not in self._layers:
-            self._layer = self._layers[0]
-        await (self._load_weights() if self._weights else self._load_wd())
+        if self._layers and self._wanted.layer not in self._layers:
+            self._wanted = replace(self._wanted, layer=self._layers[0])
+        await (self._load_weights if self._wanted.weights else self._load_wd)(self._wanted)
 
-    async def _load_wd(self) -> None:
-        answer = await self.reader.ask(*ask_wd_by_step(self._layer))
-        courses = split_courses(answer.table.to_pylist())
-        await self.query_one(Grid).show(answer, " of WD")
-        await self._draw([(c.name, c.draw("step", WD_LINES)) for c in courses])
-        self._say(self._wd_caption() if courses else NO_WD)
+    async def _load_wd(self, view: View) -> None:
+        answer = await self.reader.ask(*ask_wd_by_step(view.layer))
+        database, rows = self.browser.store.database, answer.table.to_pylist()
+        highest = await self.reader.read(partial(read_highest, database, rows, view.layer))
+        table = add_highest(answer.table, highest)
+        courses = split_courses(table.to_pylist())
+        self._shown = view
+        await self.query_one(Grid).show(replace(answer, table=table), " of WD", labels=LABELS)
+        await self._draw([(c.name, c.draw("step", LINES)) for c in courses])
+        self._say(self._wd_caption(highest) if courses else NO_WD)
 
-    def _wd_caption(self) -> str:
-        marks = name_marks(_names(WD_LINES))
-        return f"Layer {self._layer}: WD by training step. {marks} of random directions."
+    def _wd_caption(self, highest: Mapping[str, float | None]) -> str:
+        marks = name_marks(_names(LINES))
+        lacks = f" Fewer than {DRAWN:,} neurons have none." if None in highest.values() else ""
+        layer = self._shown.layer
+        return f"Layer {layer}: WD by training step. {marks} (random directions).{lacks}"
 
-    async def _load_weights(self) -> None:
-        answer = await self.reader.ask(*ask_weight_changes(self._layer))
+    async def _load_weights(self, view: View) -> None:
+        answer = await self.reader.ask(*ask_weight_changes(view.layer))
         rows = answer.table.to_pylist()
-        found = await self._read_cohorts(rows)
+        found = await self._read_cohorts(rows, view.layer)
         table = add_cohorts(answer.table, rows, found)
         courses = split_courses(table.to_pylist())
-        await self.query_one(Grid).show(Answer(answer.statement, table, answer.truncated))
+        self._shown = view
+        await self.query_one(Grid).show(replace(answer, table=table))
         await self._draw([(c.name, c.draw("to_step", CHANGE_LINES)) for c in courses])
         self._say(self._weights_caption(found) if courses else NO_CHANGES)
 
@@ -167,13 +193,14 @@ class DynamicsPane(Pane):
         marks = name_marks(_names(CHANGE_LINES))
         notes = " ".join(f"{model}: {_explain(each)}" for (model, _), each in found.items())
         return (
-            f"Layer {self._layer}: mean ||w' - w|| of {COHORT} neurons over each interval, at its "
-            f"later step; top ten by WD. {marks} of random cohorts. {notes}"
+            f"Layer {self._shown.layer}: mean ||w' - w|| of {COHORT} neurons over each interval, "
+            f"at its later step; top ten by WD. {marks} of random cohorts. {notes}"
         )
 
-    async def _read_cohorts(self, rows: Sequence[Row]) -> dict[tuple[str, str], Dynamics]:
-        database, layer = self.browser.store.database, self._layer
-        found = {}
+    async def _read_cohorts(
+        self, rows: Sequence[Row], layer: int
+    ) -> dict[tuple[str, str], Dynamics]:
+        database, found = self.browser.store.database, {}
         for model, branch in dict.fromkeys((str(r["model"]), str(r["projection"])) for r in rows):
             found[model, branch] = await self.reader.read(
                 partial(read_dynamics, database, model, layer, branch)
@@ -197,31 +224,38 @@ class DynamicsPane(Pane):
         """Go to the neurons of the layer at the row's step."""
         recording = event.grid.cells(event.row).get("recording")
         if isinstance(recording, str):
-            await open_neurons(self.browser, self._layer, recording)
+            await open_neurons(self.browser, self._shown.layer, recording)
 
-    def _show_layer(self, layer: int) -> None:
-        if layer != self._layer:
-            self._layer = layer
+    def _want(self, view: View) -> None:
+        if view != self._wanted:
+            self._wanted = view
             self.reload()
 
     def action_choose_layer(self) -> None:
         """Ask for another layer."""
+        self.act(self._choose_layer, "choice")
+
+    async def _choose_layer(self) -> None:
         choices = [(str(layer), f"layer {layer}") for layer in self._layers]
-        self.app.push_screen(
-            ChoiceDialog("Layer", choices, str(self._layer)),
-            lambda chosen: self._show_layer(int(chosen)) if chosen is not None else None,
-        )
+        dialog = ChoiceDialog("Layer", choices, str(self._wanted.layer))
+        chosen = await self.app.push_screen_wait(dialog)
+        if chosen is not None:
+            self._want(replace(self._wanted, layer=int(chosen)))
 
     def action_step_layer(self, by: int) -> None:
         """Show the next layer, or the one before."""
-        if self._layer in self._layers:
-            place = self._layers.index(self._layer) + by
-            self._show_layer(self._layers[min(max(place, 0), len(self._layers) - 1)])
+        if self._wanted.layer in self._layers:
+            place = self._layers.index(self._wanted.layer) + by
+            place = min(max(place, 0), len(self._layers) - 1)
+            self._want(replace(self._wanted, layer=self._layers[place]))
 
     def action_turn(self) -> None:
         """Show weight changes in place of WD, or WD again."""
-        self._weights = not self._weights
-        self.reload()
+        self._want(replace(self._wanted, weights=not self._wanted.weights))
+
+    def action_export(self) -> None:
+        """Ask for a file for the rows, those that the plots draw."""
+        self.query_one(Grid).action_export()
 
     def focus_content(self) -> None:
         """Give the table the keys."""
@@ -229,13 +263,13 @@ class DynamicsPane(Pane):
 
     def state(self) -> dict[str, object]:
         """Return the layer, and which of the two is shown."""
-        return {"layer": self._layer, "weights": self._weights}
+        return {"layer": self._wanted.layer, "weights": self._wanted.weights}
 
     def restore(self, state: dict[str, object]) -> None:
         """Take up the layer of before."""
         layer = state.get("layer")
-        self._layer = layer if type(layer) is int else self._layer
-        self._weights = state.get("weights") is True
+        layer = layer if type(layer) is int else PAPER_LAYER
+        self._wanted = self._shown = View(layer, state.get("weights") is True)
 
 
 def split_courses(rows: Sequence[Row]) -> list[Course]:
@@ -247,6 +281,28 @@ def split_courses(rows: Sequence[Row]) -> list[Course]:
         name = str(model) if branch == "gate" else f"{model} ({branch})"
         courses.append(Course(f"{name}, {text}" if len(texts) > 1 else name, list(group)))
     return courses
+
+
+def read_highest(database: Database, rows: Sequence[Row], layer: int) -> dict[str, float | None]:
+    """Return the expected maximum of 2,048 neurons of a layer by recording (METHODS 7).
+
+    None of fewer neurons: a plain maximum grows with their number alone.
+    """
+    ids = {row.name: row.id for row in list_recordings(database)}
+    found: dict[str, float | None] = {}
+    for name, n in {str(row["recording"]): _number(row["n"]) or 0.0 for row in rows}.items():
+        highest = math.nan
+        if n >= DRAWN and name in ids:
+            highest = expected_maximum(read_wd(database, ids[name], layer))
+        found[name] = None if math.isnan(highest) else highest
+    return found
+
+
+def add_highest(table: pa.Table, highest: Mapping[str, float | None]) -> pa.Table:
+    """Return the table with the expected maximum after the number of neurons."""
+    values = [highest[str(name)] for name in table["recording"].to_pylist()]
+    place = table.column_names.index("n") + 1
+    return table.add_column(place, HIGHEST, pa.array(values, pa.float64()))
 
 
 def add_cohorts(

@@ -68,6 +68,14 @@ def check_target(text: str, store: Path) -> Path:
     return path
 
 
+def count_rows(answer: Answer) -> str:
+    """Return how many rows an answer has, in words, and whether there are more."""
+    rows = answer.table.num_rows
+    if answer.truncated:
+        return f"first {rows:,} rows, there are more"
+    return "1 row" if rows == 1 else f"{rows:,} rows"
+
+
 def write_answer(answer: Answer, path: Path) -> None:
     """Write the rows, unrounded; raises InputError where the file cannot be written."""
     write_file(_ArrowRows(answer), FORMS[path.suffix.lower()], path)

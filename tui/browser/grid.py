@@ -5,7 +5,6 @@ It keeps the values of the answer; what is shown has fewer digits (`tui/browser/
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
@@ -22,11 +21,12 @@ from store.errors import NegspaceError
 from store.printable import printable
 from tui.browser.clipboard import copy
 from tui.browser.display import MARK, Shown, shown_table
+from tui.browser.export import count_rows
 from tui.browser.keymap import name_keys
 from tui.browser.reader import Answer
 
 if TYPE_CHECKING:
-    from textual.worker import Worker
+    from tui.browser.app import Browser
 
 MORE = "▸"
 
@@ -147,7 +147,7 @@ class Grid(Vertical):
     def set_note(self, note: str) -> None:
         """Write something after the number of rows in the line under the table."""
         if self.answer is not None:
-            self._note.update(printable(_count(self.answer) + note))
+            self._note.update(printable(count_rows(self.answer) + note))
 
     def mark(self, row: int, marked: bool) -> None:
         """Show a row as marked, or no longer so; only where `show` was told of marks."""
@@ -197,34 +197,17 @@ class Grid(Vertical):
 
     def action_export(self) -> None:
         """Ask for a file, and write the rows to it."""
-        from tui.browser.export import check_target, default_name, list_endings
-        from tui.browser.prompts import LineDialog
+        if self.answer is not None:
+            self.run_worker(self._export(self.answer), group="export", exclusive=True)
 
-        answer, folder = self.answer, _store_folder(self)
-        if answer is not None:
-            dialog = LineDialog(
-                f"Export the rows to a file ({list_endings()})",
-                default_name(self.id),
-                lambda text: check_target(text, folder),
-            )
-            self.app.push_screen(dialog, lambda name: self._export(answer, name))
+    async def _export(self, answer: Answer) -> None:
+        from tui.browser.export import default_name
+        from tui.browser.prompts import export_answer
 
-    def _export(self, answer: Answer, name: str | None) -> None:
-        if name is not None:
-            self._write(answer, name)
-
-    def _write(self, answer: Answer, name: str) -> "Worker[None]":
-        from tui.browser.export import write_answer
-
-        async def write() -> None:
-            try:
-                await asyncio.to_thread(write_answer, answer, Path(name).expanduser())
-            except NegspaceError as error:
-                self.notify(printable(str(error)), severity="error", markup=False)
-            else:
-                self.notify(printable(f"{_count(answer)}: written to {name}."), markup=False)
-
-        return self.run_worker(write, group="export", exclusive=True)
+        try:
+            await export_answer(_find_browser(self), answer, default_name(self.id))
+        except NegspaceError as error:
+            self.notify(printable(str(error)), severity="error", markup=False)
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Tell of the cursor's row."""
@@ -257,15 +240,8 @@ def _widths(shown: Shown, heads: Sequence[Text]) -> list[int | None]:
     return [None if width is None else max(width, head.cell_len) for width, head in pairs]
 
 
-def _store_folder(grid: Grid) -> Path:
+def _find_browser(grid: Grid) -> "Browser":
     from tui.browser.app import Browser
 
     assert isinstance(grid.app, Browser)
-    return grid.app.store.folder
-
-
-def _count(answer: Answer) -> str:
-    rows = answer.table.num_rows
-    if answer.truncated:
-        return f"first {rows:,} rows, there are more"
-    return "1 row" if rows == 1 else f"{rows:,} rows"
+    return grid.app

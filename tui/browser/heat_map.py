@@ -2,7 +2,8 @@
 
 Rows are source layers, columns layers. Cells hold numbers where they fit, else a digit: ninths of
 the largest magnitude, with its sign. What is above its range has a `*`, or a line below where
-cells are close. Heads stay in place when the cells scroll.
+cells are close. Heads stay in place when the cells scroll; those of columns stand upright where
+they are as wide as the cells.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,6 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
-from textual.color import Color
 from textual.events import Click
 from textual.geometry import Region, Size, Spacing
 from textual.message import Message
@@ -20,11 +20,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.browser.keymap import name_keys
+from tui.browser.looks import NEGATIVE, POSITIVE
 
 HEAD = 5
 """Columns of the source layer's number before the cells."""
 WIDTHS = {"numbers": 6, "tenths": 5, "digits": 3, "close": 2}
-POSITIVE, NEGATIVE = Color(217, 119, 6), Color(37, 99, 235)
 NINTHS = 9
 Place = tuple[int, int]
 
@@ -141,9 +141,15 @@ class HeatMap(ScrollView, can_focus=True):
         """Choose the form anew."""
         self._fit()
 
+    @property
+    def heads(self) -> int:
+        """How many lines the heads of the columns take."""
+        digits = max((len(str(layer)) for layer in self._layers), default=1)
+        return digits if digits >= WIDTHS[self.form] else 1
+
     def _fit(self) -> None:
         width = HEAD + len(self._layers) * WIDTHS[self.form]
-        self.virtual_size = Size(width, 1 + len(self._sources))
+        self.virtual_size = Size(width, self.heads + len(self._sources))
         self.refresh()
         self._tell()
 
@@ -163,8 +169,8 @@ class HeatMap(ScrollView, can_focus=True):
         self._cursor = (row, column)
         width = WIDTHS[self.form]
         self.scroll_to_region(
-            Region(HEAD + column * width, row + 1, width, 1),
-            spacing=Spacing(top=1, left=HEAD), animate=False, force=True,
+            Region(HEAD + column * width, row + self.heads, width, 1),
+            spacing=Spacing(top=self.heads, left=HEAD), animate=False, force=True,
         )  # fmt: skip
         self.refresh()
         self._tell()
@@ -189,19 +195,19 @@ class HeatMap(ScrollView, can_focus=True):
 
     def on_click(self, event: Click) -> None:
         """Put the cursor where it was clicked."""
-        row = event.y - 1 + self.scroll_offset.y
+        row = event.y - self.heads + self.scroll_offset.y
         column = (event.x - HEAD + self.scroll_offset.x) // WIDTHS[self.form]
-        clicked = event.y > 0 and event.x >= HEAD
+        clicked = event.y >= self.heads and event.x >= HEAD
         if clicked and row < len(self._sources) and column < len(self._layers):
             self._put(row, column)
 
     def render_line(self, y: int) -> Strip:
-        """Return a line: the heads of the columns, or a row of cells."""
-        width, up = self.size.width, self.scroll_offset.y
-        if y == 0:
-            head, cells = self._columns()
-        elif y - 1 + up < len(self._sources):
-            head, cells = self._row(y - 1 + up)
+        """Return a line: of the heads of the columns, or a row of cells."""
+        width, row = self.size.width, y - self.heads + self.scroll_offset.y
+        if y < self.heads:
+            head, cells = self._columns(y)
+        elif row < len(self._sources):
+            head, cells = self._row(row)
         else:
             return Strip.blank(width, self.rich_style)
         line = Strip([head, *self._whole(cells)])
@@ -211,14 +217,15 @@ class HeatMap(ScrollView, can_focus=True):
         """Return the cells that are wholly on screen: half a number is another number."""
         width, left = WIDTHS[self.form], self.scroll_offset.x
         first = -(-left // width)
-        last = (left + self.size.width - HEAD) // width
+        last = (left + self.scrollable_content_region.width - HEAD) // width
         return [Segment(" " * (first * width - left), self.rich_style), *cells[first:last]]
 
-    def _columns(self) -> tuple[Segment, list[Segment]]:
-        style, width = self.rich_style + Style(bold=True), WIDTHS[self.form]
-        after = " " if width > WIDTHS["digits"] else ""
-        heads = [Segment(str(n).rjust(width - len(after)) + after, style) for n in self._layers]
-        return Segment("from".ljust(HEAD), style), heads
+    def _columns(self, line: int) -> tuple[Segment, list[Segment]]:
+        style, width, lines = self.rich_style + Style(bold=True), WIDTHS[self.form], self.heads
+        after = "" if self.form == "close" else " "  # where cells have their mark
+        names = [str(n) if lines == 1 else str(n).rjust(lines)[line] for n in self._layers]
+        heads = [Segment(name.rjust(width - len(after)) + after, style) for name in names]
+        return Segment(("from" if line == lines - 1 else "").ljust(HEAD), style), heads
 
     def _row(self, row: int) -> tuple[Segment, list[Segment]]:
         source = self._sources[row]

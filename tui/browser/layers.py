@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
@@ -24,9 +25,10 @@ from store.queries.profiles import list_left_out
 from tui.browser.grid import Grid
 from tui.browser.heat_map import Cell, HeatMap
 from tui.browser.keymap import name_keys
+from tui.browser.looks import WD_LINES, WIDE
 from tui.browser.pane import Pane
-from tui.browser.prompts import ChoiceDialog
-from tui.browser.reader import write_out
+from tui.browser.prompts import ChoiceDialog, export_answer
+from tui.browser.reader import Answer, write_out
 from tui.browser.series_plot import Series, SeriesPlot, name_marks
 
 if TYPE_CHECKING:
@@ -34,21 +36,39 @@ if TYPE_CHECKING:
 
 BOTH_FROM = 30
 """Rows of the pane from which the map and the table are shown together."""
-PLOT_FROM = 100
-"""Columns from which the plot stands beside the table."""
 MOST_CELLS = 1_000_000
 WORDS = {
     "oi_z": "mean z-score of their OI ratio",
     "oi_z_relative": "oi_z divided by that at the source layer",
     "distance_z": "mean z-score of their input distance",
 }
-LINES = (
-    ("maximum", "maximum"),
-    ("p99", "p99"),
-    ("median", "median"),
-    ("random_p99", "random p99"),
-)
-"""Columns of WD by layer that are drawn, and what the plot calls them."""
+LINES = (("maximum", "maximum"), *WD_LINES)
+NOTHING = "No recording is measured yet; run `negspace ingest` and `negspace analyze`."
+Rows = Mapping[tuple[int, int], Mapping[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The cells of a profile by source layer and layer, and what they are of.
+
+    `left_out` says which layers have none, and why.
+    """
+
+    recording: str = ""
+    variant: str = VARIANTS[0]
+    measure: str = MEASURES[0]
+    answer: Answer | None = None
+    rows: Rows = field(default_factory=dict)
+    left_out: str = ""
+
+    def name_columns(self) -> Answer | None:
+        """Return the rows under the measure's name, None where there are none."""
+        if self.answer is None or not self.rows:
+            return None
+        own = {"value": self.measure, "sem": f"{self.measure}_sem"}
+        table = self.answer.table
+        names = [own.get(name, name) for name in table.column_names]
+        return Answer(self.answer.statement, table.rename_columns(names), self.answer.truncated)
 
 
 @runtime_checkable
@@ -90,13 +110,13 @@ class LayersPane(Pane):
         Binding("v", "next_variant", "Variant"),
         Binding("m", "next_measure", "Measure"),
         Binding("w", "turn", "Map/WD"),
+        Binding("e", "export", "Export"),
     )
 
     def __init__(self) -> None:
         super().__init__()
         self._recording, self._variant, self._measure = "", VARIANTS[0], MEASURES[0]
-        self._rows: Mapping[tuple[int, int], Mapping[str, float | None]] = {}
-        self._left_out = ""
+        self._shown = Profile()
 
     def compose(self) -> ComposeResult:
         """Yield the recording, the map, the cell in words, and WD by layer."""
@@ -111,61 +131,74 @@ class LayersPane(Pane):
     @property
     def statement(self) -> str:
         """The statements behind the map and the table."""
-        if not self._recording:
+        shown = self._shown
+        if not shown.recording:
             return ""
         asked = (
-            ask_profile(self._recording, self._variant, self._measure),
-            ask_wd_by_layer(self._recording),
+            ask_profile(shown.recording, shown.variant, shown.measure),
+            ask_wd_by_layer(shown.recording),
         )
         return ";\n\n".join(write_out(*question).strip() for question in asked)
 
     @property
     def command(self) -> str:
         """The command that draws the profile."""
-        words = ["negspace", "figures", "--only", "2a,2b", "--recording", self._recording]
+        name = self._shown.recording
+        if not name:
+            return ""
+        words = ["negspace", "figures", "--only", "2a,2b", "--recording", name]
         return shlex.join([*words, "--store", str(self.context.folder)])
 
     async def load(self) -> None:
-        """Read the recordings, and what is shown of the chosen one."""
+        """Read the recordings, and what is shown of the chosen one; then show it."""
         measured = await self._list_measured()
-        if not measured:
-            self._say("No recording is measured yet; run `negspace analyze`.")
-            return
-        chosen = next((c for c in measured if c.name == self._recording), measured[-1])
-        self._recording = chosen.name
-        await self._load_map(chosen)
-        await self._load_wd()
+        chosen = next((c for c in measured if c.name == self._recording), None)
+        if chosen is None and measured:
+            chosen = measured[-1]
+        profile = await self._read_profile(chosen) if chosen else Profile()
+        spread = await self.reader.ask(*ask_wd_by_layer(profile.recording))
+        self._recording = profile.recording or self._recording
+        self._show_map(profile)
+        await self._show_wd(spread)
 
     async def _list_measured(self) -> list[RecordingChoice]:
         found = await self.reader.read(partial(list_choices, self.browser.store.database))
         return [choice for choice in found if choice.measured]
 
-    async def _load_map(self, chosen: RecordingChoice) -> None:
-        statement, parameters = ask_profile(self._recording, self._variant, self._measure)
-        found = (await self.reader.ask(statement, parameters, rows=MOST_CELLS)).table
-        self._rows = {(row["source_layer"], row["layer"]): row for row in found.to_pylist()}
-        self.query_one(HeatMap).show({place: _cell(row) for place, row in self._rows.items()})
+    async def _read_profile(self, chosen: RecordingChoice) -> Profile:
+        variant, measure = self._variant, self._measure
+        answer = await self.reader.ask(*ask_profile(chosen.name, variant, measure), rows=MOST_CELLS)
+        cells = {(row["source_layer"], row["layer"]): row for row in answer.table.to_pylist()}
         database = self.browser.store.database
         rows = await self.reader.read(partial(list_left_out, database, chosen.id))
         told = "; ".join(f"layer {row.layer}: {row.reason}" for row in rows)
-        self._left_out = f" Left out: {told}." if told else ""
+        left_out = f" Left out: {told}." if told else ""
+        return Profile(chosen.name, variant, measure, answer, cells, left_out)
+
+    def _show_map(self, profile: Profile) -> None:
+        self._shown = profile
+        self.query_one("#layers-cell", Static).update("")
+        cells = {place: _cell(row) for place, row in profile.rows.items()}
+        self.query_one(HeatMap).show(cells)
         self._say(self._caption())
 
     def _caption(self) -> str:
-        if not self._rows:
-            return (
-                f"{self._recording}: no profile is measured; run `negspace analyze`."
-                f"{self._left_out}"
-            )
+        shown = self._shown
+        if not shown.recording:
+            return NOTHING
+        if not shown.rows:
+            lacks = "no profile is measured; run `negspace analyze`."
+            return f"{shown.recording}: {lacks}{shown.left_out}"
         return (
-            f"{self._recording}, variant {self._variant}: top pairs of the layers down the side in "
-            f"those across; {self._measure}, {WORDS[self._measure]}.{self._marks()}{self._left_out}"
+            f"{shown.recording}, variant {shown.variant}: top pairs of the layers down the side in "
+            f"those across; {shown.measure}, {WORDS[shown.measure]}.{self._marks()}"
+            f"{shown.left_out}"
         )
 
     def _marks(self) -> str:
         heat = self.query_one(HeatMap)
         told = ""
-        if any(_cell(row).above for row in self._rows.values()):
+        if any(_cell(row).above for row in self._shown.rows.values()):
             mark = "Underlined" if heat.form == "close" else "*"
             told = f" {mark}: above the range of random directions."
         if heat.form in ("digits", "close"):
@@ -175,32 +208,31 @@ class LayersPane(Pane):
     def _say(self, text: str) -> None:
         self.query_one(".caption", Static).update(printable(text))
 
-    async def _load_wd(self) -> None:
-        answer = await self.reader.ask(*ask_wd_by_layer(self._recording))
+    async def _show_wd(self, answer: Answer) -> None:
         marks = name_marks([name for _, name in LINES])
         await self.query_one(Grid).show(answer, f" of WD; plot by layer: {marks}")
         self.query_one(SeriesPlot).show(_series(answer.table))
 
     def on_heat_map_moved(self, event: HeatMap.Moved) -> None:
         """Say the cell of the cursor in words."""
-        row = self._rows.get((event.source, event.layer))
+        row = self._shown.rows.get((event.source, event.layer))
         if row is not None:
-            self.query_one("#layers-cell", Static).update(_tell(row, self._measure))
+            self.query_one("#layers-cell", Static).update(_tell(row, self._shown.measure))
             self._say(self._caption())
 
     async def on_heat_map_chosen(self, event: HeatMap.Chosen) -> None:
         """Go to the neurons of the cell's layer."""
-        await open_neurons(self.browser, event.layer, self._recording)
+        await open_neurons(self.browser, event.layer, self._shown.recording)
 
     async def on_grid_chosen(self, event: Grid.Chosen) -> None:
         """Go to the neurons of the row's layer."""
         layer = event.grid.cells(event.row).get("layer")
         if isinstance(layer, int):
-            await open_neurons(self.browser, layer, self._recording)
+            await open_neurons(self.browser, layer, self._shown.recording)
 
     def action_choose_recording(self) -> None:
         """Ask for another recording."""
-        self.run_worker(self._choose_recording(), group="choice", exclusive=True)
+        self.act(self._choose_recording, "choice")
 
     async def _choose_recording(self) -> None:
         choices = [(c.name, c.name) for c in await self._list_measured()]
@@ -220,6 +252,14 @@ class LayersPane(Pane):
         self._measure = _after(MEASURES, self._measure)
         self.reload()
 
+    def action_export(self) -> None:
+        """Ask for a file for the numbers of the map, or of the plot where that has the keys."""
+        if not self.query_one(HeatMap).has_focus:
+            self.query_one(Grid).action_export()
+        elif (answer := self._shown.name_columns()) is not None:
+            name = f"profile-{self._shown.variant}-{self._shown.measure}.csv"
+            self.act(partial(export_answer, self.browser, answer, name), "export")
+
     def action_turn(self) -> None:
         """Give the keys to the other half, and the screen where it has room for one alone."""
         self.toggle_class("-wd")
@@ -228,7 +268,7 @@ class LayersPane(Pane):
     def on_resize(self, event: Resize) -> None:
         """Show both halves where there is room."""
         self.set_class(event.size.height >= BOTH_FROM, "-tall")
-        self.set_class(event.size.width >= PLOT_FROM, "-wide")
+        self.set_class(event.size.width >= WIDE, "-wide")
 
     def focus_content(self) -> None:
         """Give the keys to the half that is shown."""

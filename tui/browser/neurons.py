@@ -25,6 +25,7 @@ from store.queries.browse_neurons import (
 from tui.browser.filters import FilterError
 from tui.browser.grid import Grid
 from tui.browser.keymap import name_keys
+from tui.browser.looks import WIDE
 from tui.browser.neuron_detail import NeuronDetail
 from tui.browser.neuron_listing import SORTS, Listing, from_state
 from tui.browser.pane import Pane
@@ -35,7 +36,6 @@ from tui.neuron_names import parse_neuron
 if TYPE_CHECKING:
     from textual.worker import Worker
 
-NARROW = 100
 INDEXED = ("wd", "layer")
 FIRST_ROWS = 200
 """Shown while the others are read, where the first rows of a sort are there at once."""
@@ -226,7 +226,7 @@ class NeuronsPane(Pane):
 
     def on_resize(self, event: events.Resize) -> None:
         """Put list and page beside each other only where there is room for both."""
-        self.set_class(event.size.width < NARROW, "-narrow")
+        self.set_class(event.size.width < WIDE, "-narrow")
         self._page_cursor()
 
     def action_back(self) -> None:

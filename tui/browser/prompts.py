@@ -1,7 +1,9 @@
 """Dialogs that ask for one line of text, or for one of a list of names or of statements."""
 
+import asyncio
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,6 +15,10 @@ from textual.widgets.option_list import Option
 from store.errors import NegspaceError
 from store.printable import printable
 from store.queries.browse_sql import Question
+
+if TYPE_CHECKING:
+    from tui.browser.app import Browser
+    from tui.browser.reader import Answer
 
 
 class LineDialog(ModalScreen[str | None]):
@@ -135,3 +141,20 @@ class QuestionDialog(ModalScreen[str]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Return the statement."""
         self.dismiss(self._questions[event.option_index].statement)
+
+
+async def export_answer(browser: "Browser", answer: "Answer", name: str) -> None:
+    """Ask for a file, `name` at first, and write the rows of an answer to it; for a worker.
+
+    Raises InputError where the file cannot be written.
+    """
+    from tui.browser.export import check_target, count_rows, list_endings, write_answer
+
+    folder = browser.store.folder
+    title = f"Export the rows to a file ({list_endings()})"
+    dialog = LineDialog(title, name, lambda text: check_target(text, folder))
+    chosen = await browser.push_screen_wait(dialog)
+    if chosen is not None:
+        await asyncio.to_thread(write_answer, answer, Path(chosen).expanduser())
+        told = f"{count_rows(answer)}: written to {chosen}."
+        browser.notify(printable(told), markup=False)

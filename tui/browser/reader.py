@@ -5,6 +5,7 @@ SQLite, so that the screen never waits for it.
 """
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,17 @@ from typing import TypeVar
 import pyarrow as pa
 
 from store.arrow import to_arrow
-from store.readonly import Parameters, QueryLimits, run_query
+from store.readonly import Parameters, QueryLimits, Value, run_query
 from store.store import Store
 
 MOST_ROWS = 10_000
 Found = TypeVar("Found")
+_PARTS = re.compile(
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\]
+    | --[^\n]* | /\*.*?\*/ | :\w+ | \?""",
+    re.VERBOSE | re.DOTALL,
+)
+"""What is quoted or a comment, whole, and the parameters of a statement."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +75,21 @@ class Reader:
 def write_out(statement: str, parameters: Parameters) -> str:
     """Return a statement with its parameters in place, as a user can run it."""
     if isinstance(parameters, Mapping):
-        for name in sorted(parameters, key=len, reverse=True):
-            statement = statement.replace(f":{name}", _literal(parameters[name]))
-        return statement
+        named = {f":{name}": _literal(value) for name, value in parameters.items()}
+        return _PARTS.sub(lambda part: named.get(part[0], part[0]), statement)
     assert isinstance(parameters, Sequence)
-    parts = statement.split("?")
-    filled = [text + _literal(v) for text, v in zip(parts, parameters, strict=False)]
-    return "".join([*filled, parts[-1]])
+    values = map(_literal, parameters)
+    return _PARTS.sub(lambda p: next(values, p[0]) if p[0] == "?" else p[0], statement)
 
 
-def _literal(value: object) -> str:
+def _literal(value: Value) -> str:
     if value is None:
         return "NULL"
-    if isinstance(value, int | float):
-        return repr(value)
-    return "'" + str(value).replace("'", "''") + "'"
+    if isinstance(value, bytes):
+        return f"X'{value.hex()}'"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, float):
+        # SQLite takes NaN for NULL, and has no word for infinity but a number too large.
+        return {"inf": "9e999", "-inf": "-9e999", "nan": "NULL"}.get(repr(value), repr(value))
+    return str(int(value))

@@ -3,13 +3,16 @@
 import re
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from analysis.windows import Extremes, Outputs, check_neuron, read_extremes, read_outputs
+from store.arrow import to_arrow
 from store.errors import InputError, NegspaceError, NotFoundError, UsageError
 from store.printable import printable
 from store.queries.browse_neurons import choose_recording, list_choices
 from store.queries.browse_text import TextToken, find_first_neuron, list_window_tokens
 from store.queries.recordings import find_recording
-from store.readonly import QueryResult
+from store.readonly import QueryResult, Row
 from store.recording import Layer, Recording
 from store.store import Store
 
@@ -75,16 +78,13 @@ class Reading:
                 words.append(f"{side} {rank} of {len(positions)}")
         return words if token.document is None else [*words, f"document {token.document}"]
 
-    def table(self) -> QueryResult:
+    def table(self) -> pa.Table:
         """Return a row for each token: position, document, token id, text, and y or NULL."""
         count = len(self.tokens)
         values = (None,) * count if self.outputs is None else self.outputs.values
-        rows = zip(self.tokens, values, strict=True)
-        return QueryResult(
-            COLUMNS,
-            [(t.position, t.document, t.token_id, t.text, y) for t, y in rows],
-            truncated=False,
-        )
+        pairs = zip(self.tokens, values, strict=True)
+        rows: list[Row] = [(t.position, t.document, t.token_id, t.text, y) for t, y in pairs]
+        return to_arrow(QueryResult(COLUMNS, rows, truncated=False))
 
 
 def parse_place(text: str, here: Place) -> Place:

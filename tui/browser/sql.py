@@ -28,12 +28,12 @@ from tui.browser.editor import Editor, make_editor
 from tui.browser.export import check_target, list_endings, write_statement
 from tui.browser.grid import Grid
 from tui.browser.keymap import name_keys
+from tui.browser.looks import WIDE
 from tui.browser.pane import Pane
 from tui.browser.prompts import LineDialog, QuestionDialog
 from tui.browser.schema_tree import SchemaTree
 
 HINT = "F5 or Ctrl+J runs, Tab completes, Esc leaves the editor"
-NARROW = 100
 MOST_KEPT = 200
 LONGEST_KEPT = 20_000
 Task = Callable[[], Awaitable[None]]
@@ -223,7 +223,7 @@ class SqlPane(Pane):
 
     def on_resize(self, event: Resize) -> None:
         """Show the tables where there is room for them."""
-        self.set_class(event.size.width >= NARROW, "-tables")
+        self.set_class(event.size.width >= WIDE, "-tables")
 
     def on_editor_offered(self, event: Editor.Offered) -> None:
         """Name what Tab and Ctrl+N offer."""

@@ -3,7 +3,7 @@
 import re
 import shlex
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -19,10 +19,10 @@ from store.queries.browse_text import select_window
 from tui.browser.clipboard import copy
 from tui.browser.keymap import name_keys
 from tui.browser.pane import Pane
-from tui.browser.reader import write_out
+from tui.browser.prompts import export_answer
+from tui.browser.reader import Answer, write_out
 from tui.browser.reading import Place, Reading, list_names, parse_place, read_window
 from tui.browser.token_text import TokenText
-from tui.output import write_file
 
 LEGEND = "- = ≡ negative underlined  ▁ ▄ █ positive bold  1/4 1/2 3/4 of max |y| "
 NOWHERE = Place("", exact=False)
@@ -237,17 +237,12 @@ class TextPane(Pane):
     def action_export(self) -> None:
         """Write the window to a file: a row a token, with y."""
         if self._reading is not None:
-            self.run_worker(self._export(self._reading), group="export", exclusive=True)
+            self.act(partial(self._export, self._reading), "export")
 
     async def _export(self, reading: Reading) -> None:
         name = f"{reading.recording.name}-{reading.name}-window{reading.window}"
-        path = Path(re.sub(r"[^\w@.#+-]+", "-", name) + ".csv").absolute()
-        try:
-            await self.reader.read(lambda: write_file(reading.table(), "csv", path))
-        except NegspaceError as error:
-            self.show_fault(str(error))
-        else:
-            self.notify(f"Written to {printable(str(path))}.", markup=False)
+        answer = Answer(self.statement, reading.table(), truncated=False)
+        await export_answer(self.browser, answer, re.sub(r"[^\w@.#+-]+", "-", name) + ".csv")
 
     def focus_content(self) -> None:
         """Give the text the keys."""

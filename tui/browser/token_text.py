@@ -11,16 +11,14 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.color import Color
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.browser.keymap import name_keys
+from tui.browser.looks import NEGATIVE, POSITIVE
 from tui.browser.token_lines import MARKS, Lines, Piece, Row, lay_out
-
-NEGATIVE, POSITIVE = Color.parse("#2f6fd0"), Color.parse("#d9822b")
 
 
 class TokenText(ScrollView, can_focus=True):

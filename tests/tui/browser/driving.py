@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from textual.pilot import Pilot
+from textual.widgets import Input
 from textual.worker import WorkerCancelled
 
 from store.store import open_store
@@ -46,3 +47,12 @@ def drive(
             await app.action_quit()
 
     asyncio.run(run())
+
+
+async def export_to(app: Browser, pilot: Pilot[None], path: Path) -> None:
+    """Press the key of the export, and give it a file."""
+    await pilot.press("e")
+    await pilot.pause()
+    app.screen.query_one(Input).value = str(path)
+    await pilot.press("enter")
+    await settle(app, pilot)

@@ -1,19 +1,23 @@
 """The tab Layers: the map says what the table of profiles says; Enter goes to the neurons."""
 
+import csv
 import sqlite3
+from contextlib import closing
 from itertools import product
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from tests.tui.browser.driving import drive, settle
+from tests.tui.browser.driving import drive, export_to, settle
 from tests.tui.calling import call
 from tui.browser.app import Browser
 from tui.browser.grid import Grid
 from tui.browser.heat_map import HeatMap
 from tui.browser.layers import LayersPane
 from tui.browser.neurons import NeuronsPane
+from tui.browser.series_plot import SeriesPlot
 
 
 def fetch(store: Path, statement: str) -> list[tuple[object, ...]]:
@@ -99,6 +103,33 @@ def test_a_map_larger_than_the_screen_follows_the_cursor(store: Path) -> None:
     drive(store, script, size=(80, 24))
 
 
+@pytest.mark.parametrize("forms", [0, 3])
+def test_heads_of_three_digits_stand_upright(store: Path, forms: int) -> None:
+    places = product(range(128), repeat=2)
+    keep_profile(store, [("paper", s, t, s / 127, 0, None, None) for s, t in places])
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_layers(app, pilot)
+        heat = pane.query_one(HeatMap)
+        await pilot.press(*["z"] * forms, "end", *["down"] * 127)
+        await settle(app, pilot)
+        seen = heat.scrollable_content_region
+        shown = [heat.render_line(y).text for y in range(seen.height)]
+        columns = [i for i, c in enumerate(shown[3][5:], 5) if c.isdigit()]
+        heads = [int("".join(line[i] for line in shown[:3])) for i in columns]
+        assert heads == list(range(128 - len(heads), 128))
+        assert len(heads) > 20
+        assert [int(line[:4]) for line in shown[3:]] == list(range(131 - len(shown), 128))
+        assert [line.split()[1] for line in shown[-3:]] == ["9"] * 3
+        assert shown[2].startswith("from ")
+        assert max(len(line.rstrip()) for line in shown) <= seen.width
+        await pilot.click(HeatMap, offset=(columns[4], 3))
+        await pilot.pause()
+        assert heat.place == (131 - len(shown), heads[4])
+
+    drive(store, script, size=(80, 24))
+
+
 def test_the_table_has_the_share_above_random_directions(analysed: Path) -> None:
     above = fetch(
         analysed,
@@ -172,6 +203,7 @@ def test_a_store_without_measures_says_what_to_run(tmp_path: Path) -> None:
         await pilot.press("down", "enter", "v", "y")
         await settle(app, pilot)
         assert app.shown is pane
+        assert (pane.statement, pane.command) == ("", "")
 
     drive(tmp_path / "store", script)
 
@@ -202,3 +234,165 @@ def test_the_sql_and_the_command_do_the_same(analysed: Path) -> None:
         assert counts == [len(fetch(analysed, "SELECT 1 FROM layer_profiles")) / 3, 2]
 
     drive(analysed, script)
+
+
+def keep_small_profile(store: Path) -> None:
+    """A profile of three layers: random reaches to 0.2, the split of random to 0.6 in layer 0."""
+    places = list(product(range(3), repeat=2))
+    keep_profile(
+        store,
+        [("paper", s, t, PAPER[s][t], 0.05, None, None) for s, t in places]
+        + [("random", s, t, 0.1, None, 0.05, 0.2) for s, t in places]
+        + [("split", s, t, 0.5, 0.05, None, None if t else 0.4) for s, t in places],
+    )
+
+
+def remove_recording(store: Path) -> None:
+    with sqlite3.connect(store / "negspace.sqlite") as connection:
+        for table in ("layer_profiles", "layer_summaries", "neurons", "recordings"):
+            connection.execute(f"DELETE FROM {table}")
+
+
+def fault(pane: LayersPane) -> str:
+    line = pane.query_one(".fault", Static)
+    return str(line.content) if line.display else ""
+
+
+def test_split_has_no_range_but_its_own(store: Path) -> None:
+    keep_small_profile(store)
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_layers(app, pilot)
+        await pilot.press("v", "v")
+        await settle(app, pilot)
+        assert "variant split" in read(pane, ".caption")
+        assert lines(pane.query_one(HeatMap))[1] == "   0  0.50* 0.50  0.50"
+        await pilot.press("right")
+        await pilot.pause()
+        assert "random" not in read(pane, "#layers-cell")
+
+    drive(store, script)
+
+
+def test_what_fails_leaves_what_is_shown_under_its_name(store: Path) -> None:
+    keep_small_profile(store)
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_layers(app, pilot)
+        with sqlite3.connect(store / "negspace.sqlite") as connection:
+            connection.execute("DROP TABLE layer_profiles")
+        await pilot.press("m", "v")
+        await settle(app, pilot)
+        assert "no such table" in fault(pane)
+        await pilot.press("down")
+        await pilot.pause()
+        assert read(pane, "#layers-cell").startswith("pairs of layer 1 in layer 0: oi_z 0.000")
+        assert "variant paper" in read(pane, ".caption")
+        assert "; oi_z, " in read(pane, ".caption")
+        assert "p.oi_z AS value" in pane.statement
+
+    drive(store, script)
+
+
+def test_a_store_that_cannot_be_read_while_choosing_is_said(store: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_layers(app, pilot)
+        with sqlite3.connect(store / "negspace.sqlite") as connection:
+            connection.execute("DROP TABLE neurons")
+        await pilot.press("c")
+        await settle(app, pilot)
+        assert fault(pane) == "The store's database cannot be used: no such table: neurons."
+        assert app.is_running
+
+    drive(store, script)
+
+
+def test_the_numbers_of_the_map_are_exported(store: Path, tmp_path: Path) -> None:
+    keep_small_profile(store)
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_layers(app, pilot)
+        await export_to(app, pilot, tmp_path / "map.csv")
+        with (tmp_path / "map.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [(int(r["source_layer"]), int(r["layer"])) for r in rows] == [
+            *product(range(3), repeat=2)
+        ]
+        assert [r["oi_z"] for r in rows] == [
+            "" if value is None else str(value) for line in PAPER for value in line
+        ]
+        assert {(r["oi_z_sem"], r["high"], r["n_pairs"]) for r in rows} == {("0.05", "0.2", "77")}
+        pane.query_one(SeriesPlot).focus()
+        await export_to(app, pilot, tmp_path / "plot.csv")
+        assert (tmp_path / "plot.csv").read_text().startswith("layer,n,share_above,median")
+
+    drive(store, script)
+
+
+def test_a_small_terminal_shows_the_map_and_the_table(store: Path) -> None:
+    keep_small_profile(store)
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_layers(app, pilot)
+        heat, cell = pane.query_one(HeatMap), pane.query_one("#layers-cell")
+        assert lines(heat)[3] == "   2 -1.40 12.25* 0.30*"
+        assert heat.size.height >= 8
+        assert cell.region.bottom <= 24 - 1
+        assert pane.query_one(".caption").region.height == 3
+        await pilot.press("w")
+        await settle(app, pilot)
+        grid = pane.query_one(Grid)
+        assert grid.region.width >= 70
+        assert grid.region.bottom <= 24 - 1
+        assert [grid.cells(row)["layer"] for row in range(2)] == [0, 1]
+
+    drive(store, script, size=(80, 24))
+
+
+def test_a_store_that_is_being_written_is_read(store: Path) -> None:
+    keep_small_profile(store)
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        with closing(sqlite3.connect(store / "negspace.sqlite", isolation_level=None)) as writer:
+            writer.execute("BEGIN IMMEDIATE")
+            writer.execute("DELETE FROM layer_profiles")
+            pane = await open_layers(app, pilot)
+            assert fault(pane) == ""
+            assert lines(pane.query_one(HeatMap))[2] == "   1  0.00  0.50* 0.12"
+            writer.execute("COMMIT")
+            await pilot.press("r")
+            await settle(app, pilot)
+            assert "no profile is measured" in read(pane, ".caption")
+
+    drive(store, script)
+
+
+def test_a_recording_removed_while_it_is_shown(store: Path) -> None:
+    keep_small_profile(store)
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_layers(app, pilot)
+        remove_recording(store)
+        await pilot.press("r")
+        await settle(app, pilot)
+        assert "negspace ingest" in read(pane, ".caption")
+        assert pane.query_one(HeatMap).place is None
+        assert read(pane, "#layers-cell") == ""
+        assert pane.query_one(Grid).row is None
+        assert (pane.statement, pane.command) == ("", "")
+        await pilot.press("e", "enter", "c", "escape")
+        await settle(app, pilot)
+        assert app.shown is pane
+
+    drive(store, script)
+
+
+def test_no_random_directions_give_no_share_above_them(store: Path) -> None:
+    with sqlite3.connect(store / "negspace.sqlite") as connection:
+        connection.execute("DELETE FROM layer_summaries WHERE population = 'random'")
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        grid = (await open_layers(app, pilot)).query_one(Grid)
+        assert [grid.cells(row)["share_above"] for row in range(2)] == [None, None]
+
+    drive(store, script)

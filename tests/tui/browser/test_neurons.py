@@ -159,10 +159,12 @@ def test_the_rows_are_exported_unrounded(analysed: Path, tmp_path: Path) -> None
 
     async def script(app: Browser, pilot: Pilot[None]) -> None:
         pane = await opened(app, pilot)
-        await press(app, pilot, "e")
+        await pilot.press("e")
+        await pilot.pause()
         line = app.screen.query_one(Input)
         line.value = str(analysed / "rows.csv")
-        await press(app, pilot, "enter")
+        await pilot.press("enter")
+        await pilot.pause()
         assert "lies in the store" in str(app.screen.query_one(".fault", Static).render())
         line.value = str(target)
         await press(app, pilot, "enter")

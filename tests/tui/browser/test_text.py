@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Select, Static
+from textual.widgets import Input, Select, Static
 
 from store.errors import UsageError
 from store.store import create_store
 from tests.builders import Plan, make_recording
 from tests.oracles.shading import furthest_of, strength_of
 from tests.oracles.stored import read_numbers, read_rows
-from tests.tui.browser.driving import drive, settle
+from tests.tui.browser.driving import drive, export_to, settle
 from tui.browser.app import Browser
 from tui.browser.reading import Place, parse_place
 from tui.browser.text import TextPane
@@ -277,12 +277,14 @@ def test_copies_and_exports(tmp_path: Path) -> None:
         assert app.clipboard == " the cats." * 12 + " the cat"
         await pressed(app, pilot, "right", "y")
         assert app.clipboard.startswith("position 1  [ cat]  y ")
-        await pressed(app, pilot, "e")
+        await pilot.press("e")
+        await pilot.pause()
+        assert app.screen.query_one(Input).value == "tiny@step1-words-0.0-window0.csv"
+        await pilot.press("escape")
+        await export_to(app, pilot, tmp_path / "window.csv")
 
     drive(made.store.folder, script)
-    (file,) = Path.cwd().glob("*.csv")
-    assert file.name == "tiny@step1-words-0.0-window0.csv"
-    with file.open(encoding="utf-8") as stream:
+    with (tmp_path / "window.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["token"] for row in rows[:5]] == [" the", " cat", "s", ".", " the"]
     assert [float(row["y"]) for row in rows] == [float(y) for y in made.preactivations[0][0, :50]]
