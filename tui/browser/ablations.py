@@ -60,7 +60,7 @@ class AblationsPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self.form = SettingsForm(AblateSettings, ARGUMENTS, id=NEW)
+        self.form = SettingsForm(AblateSettings, ARGUMENTS, command="ablate", id=NEW)
         self._view = RESULTS
         self._bars = IncreaseBars()
         self._work: list[Work] = []

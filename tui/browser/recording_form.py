@@ -54,7 +54,7 @@ class RecordingDialog(ModalScreen[NewRecording | None]):
         """Yield the title, the form, and the buttons."""
         with Vertical():
             yield Label("New recording", markup=False)
-            yield SettingsForm(IngestSettings, ARGUMENTS, id="recording-form")
+            yield SettingsForm(IngestSettings, ARGUMENTS, command="ingest", id="recording-form")
             with Horizontal():
                 yield Button("Plan (F5)", id="plan", variant="primary", compact=True)
                 yield Button("Back (Esc)", id="back", compact=True)
