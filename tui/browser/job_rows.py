@@ -60,6 +60,13 @@ class Work:
         """What stays the same while the rows around it change."""
         return self.row.job, self.row.pid, self.row.started_at
 
+    def continues(self, before: "Work") -> bool:
+        """Say whether this is work seen before, by now perhaps with a job; pids come again."""
+        row = before.row
+        if row.job:
+            return self.key == before.key
+        return self.row.pid == row.pid and self.row.started_at >= row.started_at
+
 
 def read_work(store: Store) -> list[Work]:
     """Return all work on a store, newest first, without logs; commands without a job come first.

@@ -407,3 +407,23 @@ def test_the_command_behind_the_table_can_be_typed(tmp_path: Path) -> None:
         ]  # fmt: skip
 
     drive(store.folder, script)
+
+
+def test_jobs_in_a_small_terminal_while_the_store_is_written(empty: Store) -> None:
+    two_jobs(empty)
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        with open_store(empty.folder).database.write() as connection:
+            connection.exec_driver_sql("UPDATE jobs SET state = 'failed'")
+            await pilot.press(JOBS)
+            await wait_for(app, pilot, job=2, state="done")
+            await settle(app, pilot)
+            assert fault(app) == ""
+            assert detail(app).startswith("Job 2: analyze done")
+            for part in (app.query_one("#jobs-grid"), app.query_one("#jobs-detail")):
+                assert part.region.height >= 5
+                assert part.region.right <= 80
+                assert part.region.bottom <= 23
+        await wait_for(app, pilot, job=2, state="failed")
+
+    drive(empty.folder, script, size=(80, 24))
