@@ -1,4 +1,4 @@
-"""Whether a job's process is at work: it holds a lock that the kernel frees at its death."""
+"""Whether a process is at work: it holds a lock that the kernel frees at its death."""
 
 import socket
 from pathlib import Path
@@ -23,3 +23,8 @@ def is_lost(store: Store, job_id: int, state: str, host: str) -> bool:
     A lock says nothing of a process on another machine, so a job there is never lost here.
     """
     return state == "running" and host == socket.gethostname() and not is_alive(store, job_id)
+
+
+def is_written(store: Store, recording_id: int) -> bool:
+    """Say whether a process of this machine is writing a recording."""
+    return is_locked(store.locks / str(recording_id))
