@@ -226,7 +226,7 @@ def slow_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, threading.Ev
 
     def wait(store: Store, work: Work) -> Work:
         if work.row.job in held:
-            held[work.row.job].wait(10)
+            held[work.row.job].wait(60)
         return read_log(store, work)
 
     monkeypatch.setattr(jobs, "read_log", wait)
