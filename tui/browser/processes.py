@@ -103,6 +103,8 @@ def _is_process(pid: str) -> bool:
 
 def list_started(folder: Path) -> list[Started]:
     """Return the commands that this browser started on a store, oldest first."""
+    for started in _started:
+        started.process.poll()  # what has ended and was not asked stays a zombie
     logs = _absolute(folder) / LOGS
     return [started for started in _started if started.log.parent == logs]
 

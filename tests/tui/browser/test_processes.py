@@ -52,6 +52,13 @@ def test_a_command_outlives_the_terminal(empty: Store) -> None:
         asyncio.run(finish(started))
 
 
+def test_ended_commands_leave_no_zombies(empty: Store) -> None:
+    started = start_command(("sql", "SELECT 1"), empty.folder)
+    os.waitid(os.P_PID, started.process.pid, os.WEXITED | os.WNOWAIT)
+    list_started(empty.folder)
+    assert started.process.returncode == 0
+
+
 def test_a_command_that_fails_says_so_in_its_log(empty: Store) -> None:
     started = start_command(("remove", "absent", "--yes"), empty.folder)
     assert asyncio.run(finish(started)) == 1
