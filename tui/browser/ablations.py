@@ -1,13 +1,13 @@
 """The tab Ablations: what was found, what is at work, and a form that starts a new one."""
 
 import shlex
-import signal
 from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.events import Resize
 from textual.widgets import ContentSwitcher, Static
 
@@ -22,11 +22,11 @@ from tui.browser.form_values import Argument
 from tui.browser.forms import SettingsForm
 from tui.browser.grid import Grid
 from tui.browser.increase_bars import Chart, draw_charts
-from tui.browser.job_rows import Work, describe, read_work
+from tui.browser.job_rows import Work, describe, interrupt_work, read_work
 from tui.browser.keymap import name_keys
-from tui.browser.launching import ask_and_start, require_starting
+from tui.browser.launching import PLANNING, ask_and_start, require_starting, stop_planning
 from tui.browser.pane import Pane
-from tui.browser.processes import interrupt_job, show_command
+from tui.browser.processes import show_command
 
 POLL_SECONDS = 1.0
 RESULTS, NEW = "ablations-results", "ablations-new"
@@ -60,7 +60,7 @@ class AblationsPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self.form = SettingsForm(AblateSettings, ARGUMENTS, id=NEW)
+        self.form = SettingsForm(AblateSettings, ARGUMENTS, command="ablate", id=NEW)
         self._view = RESULTS
         self._bars = IncreaseBars()
         self._work: list[Work] = []
@@ -116,7 +116,8 @@ class AblationsPane(Pane):
         """Show the bars of the recording under the cursor."""
         name, store = self._recording, self.reader.store
         charts = await self.reader.read(lambda: read_charts(store, name)) if name else []
-        self._bars.show(name, charts)
+        if name == self._recording:  # else the cursor moved on, and its move began to read others
+            self._bars.show(name, charts)
 
     @property
     def _recording(self) -> str:
@@ -130,7 +131,7 @@ class AblationsPane(Pane):
 
     def _poll(self) -> None:
         # A look that takes longer than a second is left to end, not begun again.
-        if not self._busy and (self.browser.shown is self or self._pids):
+        if not self._busy and (self.browser.shown is self or self._work):
             self.follow(self._watch, "jobs")
 
     async def _watch(self) -> None:
@@ -141,7 +142,8 @@ class AblationsPane(Pane):
         finally:
             self._busy = False
         mine = [w for w in work if w.row.kind == "ablate"]
-        ended = [w for w in mine if w.row.pid in self._pids and w.row.state not in AT_WORK]
+        over = [w for w in mine if w.row.state not in AT_WORK]
+        ended = [w for w in over if any(w.continues(before) for before in self._work)]
         self._work = [w for w in mine if w.row.state in AT_WORK]
         self._ended = ended[0] if ended else self._ended
         self._show_work()
@@ -156,10 +158,6 @@ class AblationsPane(Pane):
         for line in self.query("#ablations-jobs").results(Static):
             line.update("\n".join(map(_progress, shown)))
             line.display = bool(shown)
-
-    @property
-    def _pids(self) -> set[int]:
-        return {w.row.pid for w in self._work}
 
     def prefill(self, recording: str, sql: str) -> None:
         """Show the form, with neurons of a recording chosen by a query."""
@@ -192,12 +190,7 @@ class AblationsPane(Pane):
 
     def action_back(self) -> None:
         """Stop planning; where nothing is being planned, leave the form."""
-        planning = [w for w in self.workers if w.group == "start" and not w.is_finished]
-        for worker in planning:
-            worker.cancel()
-        if planning:
-            self.notify("The plan was stopped.")
-        else:
+        if not stop_planning(self):
             self._show(RESULTS)
 
     def action_scale(self) -> None:
@@ -207,7 +200,7 @@ class AblationsPane(Pane):
     def action_start(self) -> None:
         """Show what the ablation of the form costs, and start it after a yes."""
         if self.form.check():
-            self.act(self._start, "start")
+            self.act(self._start, PLANNING)
 
     async def _start(self) -> None:
         words = ["ablate", *self.form.words]
@@ -223,15 +216,11 @@ class AblationsPane(Pane):
         require_starting(self)
         if not self._work:
             raise InputError("No ablation is at work; there is nothing to stop.")
-        work, row = self._work[0], self._work[0].row
-        cost = f"Runs that are done are kept; the same command goes on.\n{row.command}"
+        work = self._work[0]
+        cost = f"Runs that are done are kept; the same command goes on.\n{work.row.command}"
         if not await self.app.push_screen_wait(ConfirmDialog("Stop this ablation?", cost)):
             return
-        if work.started is not None:
-            work.started.process.send_signal(signal.SIGINT)
-            return
-        store = self.reader.store
-        await self.reader.read(lambda: interrupt_job(store, row.job, row.pid, row.host))
+        await self.reader.read(lambda: interrupt_work(self.reader.store, work))
 
     def state(self) -> dict[str, object]:
         """Return what the form holds and how the bars are drawn."""
@@ -281,7 +270,8 @@ class IncreaseBars(VerticalScroll, can_focus=True):
         width = self.scrollable_content_region.width
         lines = draw_charts(self._charts, width, logarithmic=self.logarithmic)
         scale = "logarithmic above 0.01 nats" if self.logarithmic else "linear"
-        self.border_title = f"{printable(self.recording)}, {scale}" if lines else ""
+        # As Content, because a name may hold brackets, which a text's markup would take.
+        self.border_title = Content(f"{printable(self.recording)}, {scale}") if lines else None
         self.query_one(Static).update("\n".join(lines))
 
 

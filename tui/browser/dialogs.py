@@ -54,6 +54,7 @@ class TextDialog(ModalScreen[None]):
 class ConfirmDialog(ModalScreen[bool]):
     """A question with what it costs; Enter on a button, y or n answer it, Esc says no."""
 
+    AUTO_FOCUS = "#no"
     DEFAULT_CSS = """
     ConfirmDialog { align: center middle; }
     ConfirmDialog > Vertical {
@@ -66,6 +67,7 @@ class ConfirmDialog(ModalScreen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "answer(False)", "No"),
         Binding("y", "answer(True)", "Yes"),
+        Binding("left,right", "turn", "The other button", show=False),
     ]
 
     def __init__(self, question: str, cost: str) -> None:
@@ -90,3 +92,8 @@ class ConfirmDialog(ModalScreen[bool]):
     def action_answer(self, yes: bool) -> None:
         """Answer."""
         self.dismiss(yes)
+
+    def action_turn(self) -> None:
+        """Give the other button the keys."""
+        no, yes = self.query_one("#no"), self.query_one("#yes")
+        (yes if no.has_focus else no).focus()

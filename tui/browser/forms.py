@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.suggester import SuggestFromList
 from textual.widgets import Checkbox, Input, Label, Select, Static
 
-from store.errors import NegspaceError
+from store.errors import NegspaceError, UsageError
 from store.printable import printable
 from tui.browser.form_values import (
     Argument,
@@ -27,6 +27,7 @@ from tui.browser.form_values import (
     write_entry,
 )
 from tui.options import option_words
+from tui.said_elsewhere import said_elsewhere
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -61,15 +62,20 @@ class SettingsForm(Vertical, Generic[Settings]):
         kind: type[Settings],
         arguments: Sequence[Argument] = (),
         *,
+        command: str = "",
         id: str | None = None,  # noqa: A002 - Textual's name
     ) -> None:
-        """Make a form of a settings class, with fields for arguments of the command before it."""
+        """Make a form of a settings class, with fields for arguments of the command before it.
+
+        The fields start with what variables and settings files say of this command.
+        """
         super().__init__(id=id)
-        self._kind, self._arguments = kind, tuple(arguments)
+        self._kind, self._arguments, self._command = kind, tuple(arguments), command
         self._rows = {a.name: Row(a.name, a.label, a.sentence) for a in self._arguments}
         # What the command is about comes before what it shares with others.
         own = sorted(fields(kind), key=lambda entry: entry.name not in kind.__annotations__)
         self._rows |= {entry.name: _row(entry) for entry in own}
+        self._put(self._first_entries)
 
     def compose(self) -> ComposeResult:
         """Yield the fields, and the line for what is wrong with them."""
@@ -87,13 +93,29 @@ class SettingsForm(Vertical, Generic[Settings]):
 
         A choice that there is not, as of an older version, leaves the field as it is.
         """
-        for name in entries.keys() & self._rows.keys():
-            self._rows[name].entry = write_entry(entries[name])
+        self._put(entries)
         self._tell()
 
+    def _put(self, entries: Mapping[str, object]) -> None:
+        for name in entries.keys() & self._rows.keys():
+            self._rows[name].entry = write_entry(entries[name])
+
     def clear(self) -> None:
-        """Put the defaults into the fields of the settings."""
-        self.fill(default_entries(self._kind))
+        """Put what they started with into the fields of the settings."""
+        self.fill(self._first_entries)
+
+    @property
+    def _first_entries(self) -> dict[str, object]:
+        try:
+            elsewhere = self._elsewhere
+        except UsageError:  # said when the form is used
+            elsewhere = {}
+        return {**default_entries(self._kind), **elsewhere}
+
+    @property
+    def _elsewhere(self) -> dict[str, object]:
+        """What variables and settings files say now: the command will read them again."""
+        return said_elsewhere(self._command, self._kind) if self._command else {}
 
     def suggest(self, name: str, words: Sequence[str]) -> None:
         """Offer words for a text field while it is written; the right arrow takes one."""
@@ -111,8 +133,8 @@ class SettingsForm(Vertical, Generic[Settings]):
 
     @property
     def words(self) -> list[str]:
-        """The arguments and the options that differ from the defaults; raises UsageError."""
-        return [*self.arguments, *option_words(self.settings)]
+        """The arguments, and options for all that is not the default; raises UsageError."""
+        return [*self.arguments, *option_words(self.settings, self._elsewhere)]
 
     def check(self) -> bool:
         """Say whether the form can be used; what is wrong is shown in place."""
@@ -204,7 +226,7 @@ class Row(Vertical):
     def compose(self) -> ComposeResult:
         """Yield the label beside the editor, and the sentence under both."""
         with Horizontal():
-            yield Label(f"  {self._label}", markup=False)
+            yield Label(self._marked_label, markup=False)
             yield self._make_editor()
         yield Static(self._sentence, classes="row--sentence", markup=False)
 
@@ -244,8 +266,9 @@ class Row(Vertical):
             self.editor.value = self._entry
 
     def suggest(self, words: Sequence[str]) -> None:
-        """Offer words while a text is written."""
-        self._suggester = SuggestFromList(words, case_sensitive=False)
+        """Offer words while a text is written; those that cannot be typed are left out."""
+        typed = [word for word in words if word.isprintable()]
+        self._suggester = SuggestFromList(typed, case_sensitive=False)
         if isinstance(self.editor, Input):
             self.editor.suggester = self._suggester
 
@@ -254,7 +277,12 @@ class Row(Vertical):
         if wrong is self.has_class("-wrong"):
             return
         self.set_class(wrong, "-wrong")
-        self.query_one(Label).update(f"{'!' if wrong else ' '} {self._label}")
+        for label in self.query(Label):  # none before the form is on the screen
+            label.update(self._marked_label)
+
+    @property
+    def _marked_label(self) -> str:
+        return f"{'!' if self.has_class('-wrong') else ' '} {self._label}"
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Take what is written."""

@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from store.liveness import is_alive
+from store.liveness import is_lost
 from store.printable import printable
 from store.queries.browse_jobs import MOST_JOBS, STATEMENT, JobRow, list_newest_jobs
 from store.store import Store
 from tui.browser.processes import (
     Started,
     find_log,
+    interrupt_job,
+    interrupt_started,
     last_words,
     list_started,
     show_command,
@@ -58,11 +60,18 @@ class Work:
         """What stays the same while the rows around it change."""
         return self.row.job, self.row.pid, self.row.started_at
 
+    def continues(self, before: "Work") -> bool:
+        """Say whether this is work seen before, by now perhaps with a job; pids come again."""
+        row = before.row
+        if row.job:
+            return self.key == before.key
+        return self.row.pid == row.pid and self.row.started_at >= row.started_at
+
 
 def read_work(store: Store) -> list[Work]:
     """Return all work on a store, newest first, without logs; commands without a job come first.
 
-    A job that runs by its row but whose process is dead is lost.
+    A job of this machine that runs by its row but whose process is dead is lost.
     """
     rows = [_living(store, row) for row in list_newest_jobs(store.database)]
     known = {row.pid: row.started_at for row in reversed(rows)}
@@ -78,6 +87,14 @@ def read_log(store: Store, work: Work) -> Work:
     if log is None:
         return work
     return replace(work, log=tuple(tail_log(log, LOG_LINES)), logged=True)
+
+
+def interrupt_work(store: Store, work: Work) -> None:
+    """Send Ctrl-C to the process of a job or command; raises BusyError where it cannot be sent."""
+    if work.started is not None:
+        interrupt_started(work.started)
+    else:
+        interrupt_job(store, work.row.job, work.row.pid, work.row.host)
 
 
 def make_answer(work: Sequence[Work]) -> Answer:
@@ -101,7 +118,7 @@ def describe(work: Work) -> str:
 
 
 def _living(store: Store, row: JobRow) -> JobRow:
-    if row.state == "running" and not is_alive(store, row.job):
+    if is_lost(store, row.job, row.state, row.host):
         return replace(row, state="lost", error=row.error or "its process died")
     return row
 

@@ -1,28 +1,31 @@
 """The tab Jobs: what runs and ran, how far it is, what it says; stops it and starts it again."""
 
 import shlex
-import signal
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from store.errors import InputError, NegspaceError
+from store.errors import InputError
 from store.queries.browse_jobs import STATEMENT
 from tui.browser.dialogs import ConfirmDialog, TextDialog
 from tui.browser.grid import Grid
-from tui.browser.job_rows import Work, describe, make_answer, read_log, read_work
+from tui.browser.job_rows import Work, describe, interrupt_work, make_answer, read_log, read_work
 from tui.browser.keymap import name_keys
-from tui.browser.launching import ask_and_start, require_starting
+from tui.browser.launching import (
+    PLANNING,
+    ask_and_start,
+    at_work,
+    require_starting,
+    stop_planning,
+)
 from tui.browser.pane import Pane
-from tui.browser.processes import interrupt_job
+from tui.browser.processes import at_store, show_command
 
-if TYPE_CHECKING:
-    from textual.worker import Worker
-
-POLL_SECONDS = 1.0
+LOADING, POLL_SECONDS = "JobsPane", 1.0
+"""The group of the workers that load, which `reload` names by the class."""
 GOES_ON = ("ingest", "analyze", "ablate", "copy")
 """Jobs that the same command goes on with."""
 
@@ -39,13 +42,15 @@ class JobsPane(Pane):
         "jobs",
         Binding("x", "cancel", "Stop job"),
         Binding("t", "retry", "Try again"),
+        Binding("escape", "back", "Stop the plan"),
     )
 
     def __init__(self) -> None:
         super().__init__()
         self._work: list[Work] = []
-        self._chosen: Work | None = None
-        self._busy = False
+        self._whole = False  # the table shows this work; else it is being replaced
+        self._held: Work | None = None  # under the cursor before that
+        self._read: Work | None = None  # whose log is shown
 
     def compose(self) -> ComposeResult:
         """Yield the table above the log."""
@@ -66,60 +71,52 @@ class JobsPane(Pane):
     @property
     def command(self) -> str:
         """The command that lists the same."""
-        return f"negspace status --store {self.context.folder}"
+        return show_command(["status"], self.reader.store.folder)
 
     def _poll(self) -> None:
         # A read that takes longer than a second is left to end, not begun again.
-        if self.browser.shown is self and not self._busy:
-            self._busy = True
-            self._follow_all()
-
-    def _follow_all(self) -> "Worker[None]":
-        return self.run_worker(self._read_again, group="jobs-poll")
-
-    async def _read_again(self) -> None:
-        try:
-            await self.load()
-        except NegspaceError as error:
-            self.show_fault(str(error))
+        if self.browser.shown is self and not at_work(self, LOADING):
+            self.follow(self.load, LOADING)
 
     async def load(self) -> None:
         """Show the jobs where they changed; the cursor stays on its job."""
-        self._busy = True
-        try:
-            work = await self.reader.read(lambda: read_work(self.reader.store))
-            rows = [w.row for w in self._work]
-            if [w.row for w in work] != rows or self.query_one(Grid).answer is None:
-                await self._show(work)
-            await self._show_chosen()
-        finally:
-            self._busy = False
+        work = await self.reader.read(lambda: read_work(self.reader.store))
+        if not self._whole or [w.row for w in work] != [w.row for w in self._work]:
+            await self._show(work)
+        await self._show_log()
 
     async def _show(self, work: list[Work]) -> None:
-        grid, chosen = self.query_one(Grid), self._at_cursor()
+        self._held, self._whole = self._at_cursor(), False
         keys = [w.key for w in work]
-        row = keys.index(chosen.key) if chosen is not None and chosen.key in keys else None
-        self._work = work
+        row = keys.index(self._held.key) if self._held and self._held.key in keys else None
         with self.app.batch_update():
-            await grid.show(make_answer(work), row=row)
+            await self.query_one(Grid).show(make_answer(work), row=row)
+        self._work, self._whole = work, True
 
     def _at_cursor(self) -> Work | None:
+        if not self._whole:
+            return self._held
         row = self.query_one(Grid).row
-        return self._work[row] if row is not None and row < len(self._work) else None
+        return None if row is None else self._work[row]
 
-    def _follow(self) -> "Worker[None]":
-        return self.run_worker(self._show_chosen, group="jobs-chosen", exclusive=True)
-
-    async def _show_chosen(self) -> None:
-        work, chosen = self._at_cursor(), None
+    async def _show_log(self) -> None:
+        work, read = self._at_cursor(), None
         if work is not None:
-            chosen = await self.reader.read(lambda: read_log(self.reader.store, work))
-        if chosen == self._chosen and chosen is not None:
-            return
-        self._chosen = chosen
-        text = describe(chosen) if chosen else "No job has run on this store."
+            read = await self.reader.read(lambda: read_log(self.reader.store, work))
+        if _key(self._at_cursor()) != _key(work):
+            return  # the cursor moved on, and its move began to read another
+        if read is None or read != self._read:
+            self._show_text(read)
+
+    def _show_text(self, read: Work | None) -> None:
+        """Show a job's log; its end, unless the user reads back in it."""
+        detail = self.query_one("#jobs-detail", VerticalScroll)
+        to_end = detail.is_vertical_scroll_end or _key(read) != _key(self._read)
+        self._read = read
+        text = describe(read) if read else "No job has run on this store."
         self.query_one("#jobs-text", Static).update(text)
-        self.query_one("#jobs-detail").scroll_end(animate=False)
+        if to_end:
+            detail.scroll_end(animate=False)
 
     def focus_content(self) -> None:
         """Give the table the keys, and read what changed while the tab was closed."""
@@ -129,14 +126,17 @@ class JobsPane(Pane):
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Show the log of the job under the cursor."""
         event.stop()
-        if not self._busy:
-            self._follow()
+        self.follow(self._show_log, "log")
 
     def on_grid_chosen(self, event: Grid.Chosen) -> None:
         """Show what is known of the job, to read and to copy."""
         event.stop()
-        if self._chosen is not None:
-            self.app.push_screen(TextDialog("Job", describe(self._chosen)))
+        self.act(self._open, "open")
+
+    async def _open(self) -> None:
+        work = self._require_chosen()
+        read = await self.reader.read(lambda: read_log(self.reader.store, work))
+        self.app.push_screen(TextDialog("Job", describe(read)))
 
     def action_cancel(self) -> None:
         """Stop the job under the cursor, after a question."""
@@ -144,7 +144,11 @@ class JobsPane(Pane):
 
     def action_retry(self) -> None:
         """Start the command of the job under the cursor again, after a question."""
-        self.act(self._retry)
+        self.act(self._retry, PLANNING)
+
+    def action_back(self) -> None:
+        """Stop planning what was to be started again."""
+        stop_planning(self)
 
     async def _cancel(self) -> None:
         require_starting(self)
@@ -158,27 +162,33 @@ class JobsPane(Pane):
         question = f"Stop {_name(work)}?"
         if not await self.app.push_screen_wait(ConfirmDialog(question, f"{kept}\n{row.command}")):
             return
-        if work.started is not None:
-            work.started.process.send_signal(signal.SIGINT)
-        else:
-            await self.reader.read(
-                lambda: interrupt_job(self.reader.store, row.job, row.pid, row.host)
-            )
+        await self.reader.read(lambda: interrupt_work(self.reader.store, work))
         self.notify("Told to stop; it ends what cannot be cut short.")
 
     async def _retry(self) -> None:
         work = self._require_chosen()
         if work.row.state in ("running", "starting"):
             raise InputError(f"{_name(work)} is {work.row.state}; stop it first (x).")
-        words = shlex.split(work.row.command)
-        if words[:1] != ["negspace"]:
-            raise InputError(f"{_name(work)} is no command of negspace: {work.row.command}")
-        await ask_and_start(self, words[1:], f"Start {_name(work)} again?")
+        words = at_store(_split(work), self.reader.store.folder)
+        await ask_and_start(self, words, f"Start {_name(work)} again?")
 
     def _require_chosen(self) -> Work:
-        if self._chosen is None:
+        work = self._at_cursor()
+        if work is None:
             raise InputError("There is no job under the cursor.")
-        return self._chosen
+        return work
+
+
+def _split(work: Work) -> list[str]:
+    """Return the words after `negspace`; raises InputError where it was another program."""
+    words = shlex.split(work.row.command)
+    if words[:1] != ["negspace"] or len(words) < 2:
+        raise InputError(f"{_name(work)} is no command of negspace: {work.row.command}")
+    return words[1:]
+
+
+def _key(work: Work | None) -> tuple[int, int, str] | None:
+    return None if work is None else work.key
 
 
 def _name(work: Work) -> str:

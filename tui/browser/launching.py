@@ -1,11 +1,19 @@
 """Asks before a costly command is started: shows its plan, and starts it if the user agrees."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from store.errors import InputError
+from store.printable import printable
 from tui.browser.dialogs import ConfirmDialog
 from tui.browser.pane import Pane
 from tui.browser.processes import Started, preview, show_command, start_command
+
+if TYPE_CHECKING:
+    from textual.worker import Worker
+
+PLANNING = "start"
+"""The group of the workers that show a plan and start it."""
 
 
 def require_starting(pane: Pane) -> None:
@@ -16,6 +24,21 @@ def require_starting(pane: Pane) -> None:
         )
 
 
+def at_work(pane: Pane, group: str) -> "list[Worker[object]]":
+    """Return the workers of a pane and group that have not ended."""
+    return [w for w in pane.workers if w.node is pane and w.group == group and not w.is_finished]
+
+
+def stop_planning(pane: Pane) -> bool:
+    """Stop what plans or asks for a pane, and say whether anything did."""
+    planning = at_work(pane, PLANNING)
+    for worker in planning:
+        worker.cancel()
+    if planning:
+        pane.notify("The plan was stopped.")
+    return bool(planning)
+
+
 async def ask_and_start(pane: Pane, words: Sequence[str], question: str) -> Started | None:
     """Show what a command would do, and start it after a yes; None after a no.
 
@@ -24,7 +47,7 @@ async def ask_and_start(pane: Pane, words: Sequence[str], question: str) -> Star
     """
     require_starting(pane)
     folder, line = pane.browser.store.folder, show_command(words, pane.browser.store.folder)
-    pane.notify(f"Planning: {line}", markup=False)
+    pane.notify(printable(f"Planning: {line}"), markup=False)
     cost = await preview(words, folder)
     if not await pane.app.push_screen_wait(ConfirmDialog(question, f"{cost}\n\n{line}")):
         return None

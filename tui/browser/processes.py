@@ -1,8 +1,9 @@
 """Starts commands of negspace as processes that outlive the browser, and stops jobs.
 
 A command runs in a session of its own, so that closing the terminal does not end it; what it says
-goes to `logs/TIME.PID.log` in the store's folder. Its progress is read from the table `jobs`, not
-from here; what is kept here tells of commands that end before they have a row there.
+goes to `logs/TIME.PID.log` in the store's folder, where the newest logs are kept. Its progress is
+read from the table `jobs`, not from here; what is kept here tells of commands that end before they
+have a row there.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,8 @@ from store.store import Store
 PROGRAM = (sys.executable, "-P", "-m", "tui")
 """-P: a folder `tui` where the browser was started must not be taken for this one."""
 LOGS = "logs"
+MOST_LOGS = 200
+"""Logs of ended commands that a store keeps."""
 TAIL_BYTES = 2**16
 POLL_SECONDS = 0.1
 
@@ -71,12 +75,36 @@ def start_command(words: Sequence[str], folder: Path) -> Started:
             f"{full[0]} cannot be started with a log in {logs}: {error.strerror}; "
             f"run it in a shell: {show_command(words, folder)}"
         ) from None
+    _remove_old_logs(logs)
     _started.append(Started(full, log, now, process))
     return _started[-1]
 
 
+def _remove_old_logs(logs: Path) -> None:
+    """Remove all but the newest logs; one whose process may be at work stays."""
+    for log in sorted(logs.glob("*.*.log"), reverse=True)[MOST_LOGS:]:
+        if not _is_process(log.name.split(".")[1]):
+            with suppress(OSError):  # another user's, or removed meanwhile
+                log.unlink()
+
+
+def _is_process(pid: str) -> bool:
+    """Say whether there is a process of this number, or the text is none."""
+    if not pid.isdecimal():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 def list_started(folder: Path) -> list[Started]:
     """Return the commands that this browser started on a store, oldest first."""
+    for started in _started:
+        started.process.poll()  # what has ended and was not asked stays a zombie
     logs = _absolute(folder) / LOGS
     return [started for started in _started if started.log.parent == logs]
 
@@ -110,6 +138,20 @@ async def preview(words: Sequence[str], folder: Path) -> str:
 def show_command(words: Sequence[str], folder: Path) -> str:
     """Return the command line that a user would type for the same."""
     return shlex.join(["negspace", *_with_store(words, folder)])
+
+
+def at_store(words: Sequence[str], folder: Path) -> tuple[str, ...]:
+    """Return a command with this store in place of the one whose job it was.
+
+    The store of a copy's job is the one that it copies to.
+    """
+    option, place = "--to" if words[0] == "copy" else "--store", str(_absolute(folder))
+    return tuple(
+        place if before == option
+        else f"{option}={place}" if word.startswith(f"{option}=")
+        else word
+        for before, word in zip(("", *words), words, strict=False)
+    )  # fmt: skip
 
 
 def find_log(folder: Path, pid: int, started_at: str) -> Path | None:
@@ -149,7 +191,26 @@ def interrupt_job(store: Store, job_id: int, pid: int, host: str) -> None:
         raise BusyError(f"Job {job_id} runs on {host}; stop its process {pid} there.")
     if not is_alive(store, job_id):
         raise BusyError(f"Job {job_id} does not run any more; there is nothing to stop.")
-    os.kill(pid, signal.SIGINT)
+    _interrupt(f"Job {job_id}", pid)
+
+
+def interrupt_started(started: Started) -> None:
+    """Send Ctrl-C to a command that this browser started; raises BusyError where it has ended."""
+    name = f"The command {started.words[0]}"
+    if started.code is not None:
+        raise BusyError(f"{name} does not run any more; there is nothing to stop.")
+    _interrupt(name, started.process.pid)
+
+
+def _interrupt(name: str, pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGINT)
+    except ProcessLookupError:
+        raise BusyError(f"{name} does not run any more; there is nothing to stop.") from None
+    except PermissionError:
+        raise BusyError(
+            f"{name} runs as another user; only that user can stop its process {pid}."
+        ) from None
 
 
 def _with_store(words: Sequence[str], folder: Path) -> tuple[str, ...]:

@@ -22,14 +22,17 @@ ARGUMENTS = (
 
 @dataclass(frozen=True)
 class NewRecording:
-    """What the form says: the words after `negspace ingest`, and what its fields hold."""
+    """What the form says: the words after `negspace ingest`, and what its fields hold.
 
-    words: tuple[str, ...]
+    `words` is None where it was left without a plan.
+    """
+
+    words: tuple[str, ...] | None
     entries: Mapping[str, Entry]
 
 
-class RecordingDialog(ModalScreen[NewRecording | None]):
-    """The form, with a button that shows the plan; Esc gives None."""
+class RecordingDialog(ModalScreen[NewRecording]):
+    """The form, with a button that shows the plan; Esc leaves it, its entries are kept."""
 
     DEFAULT_CSS = """
     RecordingDialog { align: center middle; }
@@ -41,7 +44,7 @@ class RecordingDialog(ModalScreen[NewRecording | None]):
     RecordingDialog Button { margin: 0 2 0 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss", "Back"),
+        Binding("escape", "leave", "Back"),
         Binding("f5,ctrl+j", "plan", "Show the plan"),
     ]
 
@@ -54,7 +57,7 @@ class RecordingDialog(ModalScreen[NewRecording | None]):
         """Yield the title, the form, and the buttons."""
         with Vertical():
             yield Label("New recording", markup=False)
-            yield SettingsForm(IngestSettings, ARGUMENTS, id="recording-form")
+            yield SettingsForm(IngestSettings, ARGUMENTS, command="ingest", id="recording-form")
             with Horizontal():
                 yield Button("Plan (F5)", id="plan", variant="primary", compact=True)
                 yield Button("Back (Esc)", id="back", compact=True)
@@ -73,7 +76,11 @@ class RecordingDialog(ModalScreen[NewRecording | None]):
         if event.button.id == "plan":
             self.action_plan()
         else:
-            self.dismiss(None)
+            self.action_leave()
+
+    def action_leave(self) -> None:
+        """Hand over what the fields hold, to go on with later."""
+        self.dismiss(NewRecording(None, self._form.entries))
 
     def action_plan(self) -> None:
         """Hand over what the form says, if it can be."""

@@ -6,24 +6,28 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Label, Static
 
 from store.jobs import run_job
-from store.store import Store, create_store
+from store.queries.browse_jobs import JobRow
+from store.store import Store, create_store, open_store
 from tests.analysis.ablation.sweeps import Sweep, plant_sweep
 from tests.builders import Made, Plan, make_recording
 from tests.models import write_text
 from tests.tui.browser.driving import drive, settle
-from tui.browser import launching
+from tui.browser import ablations, launching
 from tui.browser.ablations import AblationsPane, IncreaseBars
 from tui.browser.app import Browser
 from tui.browser.dialogs import ConfirmDialog
 from tui.browser.grid import Grid
+from tui.browser.job_rows import Work
 from tui.browser.processes import Started
+from tui.browser.state import state_file, write_state
 
 ROOT = Path(__file__).parents[3]
 ABLATIONS = "5"
@@ -305,3 +309,97 @@ def test_an_ablation_from_the_form_to_its_bars(store: Path, tmp_path: Path) -> N
         assert "  clamp-negative" in text(app, "IncreaseBars > Static")
 
     drive(store, script)
+
+
+@pytest.mark.parametrize(("keys", "answer"), [
+    (("enter",), False), (("right", "enter"), True), (("tab", "enter"), True),
+    (("right", "left", "enter"), False), (("y",), True), (("n",), False), (("escape",), False),
+])  # fmt: skip
+def test_no_has_the_keys_of_a_question(empty: Store, keys: tuple[str, ...], answer: bool) -> None:
+    answers: list[bool | None] = []
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        app.push_screen(ConfirmDialog("Do it?", "much"), answers.append)
+        await pilot.pause()
+        await pilot.press(*keys)
+        await pilot.pause()
+
+    drive(empty.folder, script)
+    assert answers == [answer]
+
+
+def test_an_old_job_of_the_same_process_number_did_not_end_now(made: Made) -> None:
+    """A pid comes again: the ablation that failed before had the one of this that is done."""
+    with suppress(ValueError), run_job(made.store, "ablate", {}, "negspace", silent) as old:
+        raise ValueError("no room")
+    old.update(started_at="2001-01-01T00:00:00+00:00")
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        await open_pane(app, pilot)
+        with run_job(made.store, "ablate", {}, "negspace", silent):
+            await wait_until(pilot, lambda: "running" in progress(app))
+            await pilot.pause(2.5)
+            assert progress(app).startswith("Job 3: ablate running")
+        await wait_until(pilot, lambda: "done" in progress(app))
+
+    drive(made.store.folder, script)
+
+
+def test_a_command_goes_on_as_the_job_of_its_process() -> None:
+    row = JobRow(0, "ablate", "starting", 0, 0, "2026-01-02", 0.0, None, "", 7, "negspace", None)
+    bare = Work(row, (), logged=True, started=None)
+    job = replace(bare, row=replace(row, job=3, started_at="2026-01-03", state="done"))
+    assert job.continues(bare)
+    assert replace(bare, row=replace(row, state="failed")).continues(bare)
+    assert not replace(job, row=replace(job.row, started_at="2025-01-01")).continues(bare)
+    assert not replace(job, row=replace(job.row, job=4)).continues(job)
+
+
+def test_bars_of_a_recording_that_the_cursor_left_are_not_shown(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_pane(app, pilot)
+        name = made.recording.name
+        shown = text(app, "IncreaseBars > Static")
+        names = iter([name, "another"])
+        monkeypatch.setattr(AblationsPane, "_recording", property(lambda _: next(names)))
+        monkeypatch.setattr(ablations, "read_charts", lambda *_: [])
+        await pane._read_charts()
+        assert text(app, "IncreaseBars > Static") == shown != ""
+        monkeypatch.undo()
+
+    drive(made.store.folder, script)
+
+
+def test_a_wrong_entry_that_was_kept_is_marked(made: Made) -> None:
+    store = open_store(made.store.folder)
+    write_state(state_file(store), {"ablations": {"form": {"draws": "x"}}})
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        pane = await open_pane(app, pilot)
+        await pilot.press("n")
+        await pilot.pause()
+        (label,) = pane.form.query(".-wrong Label").results(Label)
+        assert str(label.content) == "! draws"
+
+    drive(made.store.folder, script)
+
+
+def test_ablations_in_a_small_terminal_while_the_store_is_written(made: Made) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        with open_store(made.store.folder).database.write() as connection:
+            connection.exec_driver_sql("UPDATE jobs SET error = 'unseen'")
+            await open_pane(app, pilot)
+            await pilot.press("r")
+            await settle(app, pilot)
+            assert not app.query_one("AblationsPane > .fault").display
+            grid, bars = app.query_one("#ablations-grid"), app.query_one(IncreaseBars)
+            assert "baseline" in str(app.query_one("#ablations-grid", Grid).cells(0))
+            for part in (grid, bars):
+                assert part.region.height >= 5
+                assert part.region.right <= 80
+                assert part.region.bottom <= 23
+            assert "clamp-negative" in text(app, "IncreaseBars > Static")
+
+    drive(made.store.folder, script, size=(80, 24))

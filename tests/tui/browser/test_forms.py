@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -51,9 +52,11 @@ class Formed(App[None]):
         return [str(x.content) for x in self.query(".-wrong Label").results(Label)]
 
 
-def fill(script: Callable[[Formed, Pilot[None]], Awaitable[None]]) -> None:
+def fill(
+    script: Callable[[Formed, Pilot[None]], Awaitable[None]], kind: type[Formed] = Formed
+) -> None:
     async def run() -> None:
-        app = Formed()
+        app = kind()
         async with app.run_test(size=(80, 24)) as pilot:
             await script(app, pilot)
 
@@ -182,3 +185,97 @@ def test_a_form_can_be_filled_before_it_is_shown() -> None:
     form = SettingsForm(AblateSettings, ARGUMENTS)
     form.fill({"bos": "none", "draws": "3", "plan": True})
     assert form.settings == AblateSettings(bos="none", draws=3, plan=True)
+
+
+class Wrong(Formed):
+    """A form that a wrong entry was put into before it is on the screen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.form.fill({"draws": "x"})
+
+
+def test_a_wrong_entry_of_before_is_marked_when_the_form_is_shown() -> None:
+    async def script(app: Formed, pilot: Pilot[None]) -> None:
+        await pilot.pause()
+        assert app.marked == ["! draws"]
+
+    fill(script, Wrong)
+
+
+def test_only_words_that_can_be_typed_are_offered() -> None:
+    async def script(app: Formed, pilot: Pilot[None]) -> None:
+        app.form.suggest("recording", ["ev\x1b[2Jil", "even"])
+        app.form.focus_first()
+        await pilot.press("e", "v")
+        await pilot.pause()
+        await pilot.press("right")
+        assert app.form.entries["recording"] == "even"
+
+    fill(script)
+
+
+def ablating() -> SettingsForm[AblateSettings]:
+    form = SettingsForm(AblateSettings, ARGUMENTS, command="ablate")
+    form.fill({"recording": "m", "corpus": "t"})
+    return form
+
+
+def test_a_form_starts_with_what_variables_and_files_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("negspace.toml").write_text("[ablate]\ndraws = 50\nwindows = 9\nplan = true\n")
+    monkeypatch.setenv("NEGSPACE_ABLATE_WINDOWS", "6")
+    monkeypatch.setenv("NEGSPACE_ABLATE_PERCENT", "1,2 5")
+    form = ablating()
+    assert form.settings == AblateSettings(
+        draws=50, windows=6, plan=True, percent=("1", "2", "5")
+    )  # fmt: skip
+    assert form.words == [
+        "m", "t", "--windows", "6", "--percent", "1,2,5", "--draws", "50", "--plan"
+    ]  # fmt: skip
+    form.fill({"draws": 7})
+    form.clear()
+    assert form.settings.draws == 50
+
+
+def test_words_say_the_default_where_a_file_says_something_else() -> None:
+    Path("negspace.toml").write_text("[ablate]\ndraws = 50\n")
+    form = ablating()
+    form.fill({"draws": 5})
+    assert form.words == ["m", "t", "--draws", "5"]
+
+
+def test_what_no_option_can_say_against_a_variable_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NEGSPACE_ABLATE_PLAN", "1")
+    monkeypatch.setenv("NEGSPACE_ABLATE_WINDOWS", "6")
+    form = ablating()
+    form.fill({"plan": False})
+    with pytest.raises(UsageError, match="--plan is set by a NEGSPACE_"):
+        _ = form.words
+    form.fill({"plan": True, "windows": ""})
+    with pytest.raises(UsageError, match="--windows is set by a NEGSPACE_"):
+        _ = form.words
+
+
+def test_a_variable_that_cannot_be_is_in_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEGSPACE_ABLATE_DRAWS", "many")
+    form = ablating()
+    with pytest.raises(UsageError, match="--draws is 'many'; give a whole number"):
+        _ = form.words
+    form.fill({"draws": "5"})
+    assert form.words == ["m", "t", "--draws", "5"]
+
+
+def test_a_file_that_cannot_be_read_is_said_when_the_form_is_used() -> None:
+    Path("negspace.toml").write_text("[ablate]\ndrawz = 5\n")
+    form = ablating()
+    with pytest.raises(UsageError, match="'drawz' is no option of negspace ablate"):
+        _ = form.words
+
+
+def test_a_flag_that_is_on_by_default_is_turned_off_by_a_file() -> None:
+    Path("negspace.toml").write_text("[ingest]\nno-weights = true\n")
+    form = SettingsForm(IngestSettings, ARGUMENTS, command="ingest")
+    form.fill({"recording": "m", "corpus": "t"})
+    assert form.words == ["m", "t", "--no-weights"]

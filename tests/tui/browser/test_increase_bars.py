@@ -1,11 +1,15 @@
 """Bars in characters: as long as their values, with whiskers as long as their errors."""
 
+import asyncio
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.app import App, ComposeResult
+from textual.content import Content
 
+from tui.browser.ablations import IncreaseBars
 from tui.browser.increase_bars import LABEL, LINEAR, NUMBERS, Bar, Chart, Group, draw_charts
 
 COLUMNS = 40
@@ -66,3 +70,27 @@ def test_lines_fit_the_width(width: int) -> None:
     group = Group("neurons", (Bar("a" * 99, 1.0, 0.5), Bar("b", -3.0, None)))
     lines = draw_charts([Chart("text", (group,))], width, logarithmic=False)
     assert max(map(len, lines)) == max(width, 58)
+
+
+class Drawn(App[None]):
+    """Nothing but bars."""
+
+    def compose(self) -> ComposeResult:
+        yield IncreaseBars()
+
+
+@pytest.mark.parametrize("name", ["model[x]@main", "m[/b]@main", "[bold]"])
+def test_a_name_with_brackets_stands_in_the_title_as_it_is(name: str) -> None:
+    async def run() -> None:
+        app = Drawn()
+        async with app.run_test(size=(80, 24)) as pilot:
+            chart = Chart("text", (Group("neurons", (Bar("zero", 1.0, None),)),))
+            bars = app.query_one(IncreaseBars)
+            bars.show(name, [chart])
+            await pilot.pause()
+            title = Content.from_markup(bars.border_title or "").plain
+            assert title == f"{name}, linear"
+            bars.show(name, [])
+            assert not bars.border_title
+
+    asyncio.run(run())

@@ -15,9 +15,11 @@ from store.liveness import job_lock
 from store.store import Store, create_store
 from tui.browser import processes
 from tui.browser.processes import (
+    at_store,
     find_log,
     finish,
     interrupt_job,
+    interrupt_started,
     last_words,
     list_started,
     preview,
@@ -50,6 +52,13 @@ def test_a_command_outlives_the_terminal(empty: Store) -> None:
         asyncio.run(finish(started))
 
 
+def test_ended_commands_leave_no_zombies(empty: Store) -> None:
+    started = start_command(("sql", "SELECT 1"), empty.folder)
+    os.waitid(os.P_PID, started.process.pid, os.WEXITED | os.WNOWAIT)
+    list_started(empty.folder)
+    assert started.process.returncode == 0
+
+
 def test_a_command_that_fails_says_so_in_its_log(empty: Store) -> None:
     started = start_command(("remove", "absent", "--yes"), empty.folder)
     assert asyncio.run(finish(started)) == 1
@@ -60,6 +69,14 @@ def test_a_command_that_names_its_store_keeps_it(empty: Store, tmp_path: Path) -
     other = tmp_path / "other"
     assert show_command(("gc", "--store", str(other)), empty.folder).endswith(str(other))
     assert show_command(("gc",), empty.folder) == f"negspace gc --store {empty.folder.resolve()}"
+
+
+def test_a_command_can_be_given_another_store(tmp_path: Path) -> None:
+    words = ("ingest", "m", "--store", "/old", "--windows", "3")
+    assert at_store(words, tmp_path) == ("ingest", "m", "--store", str(tmp_path), "--windows", "3")
+    assert at_store(("gc", "--store=/old"), tmp_path) == ("gc", f"--store={tmp_path}")
+    words = ("copy", "r", "--store", "/from", "--to", "/old")
+    assert at_store(words, tmp_path) == ("copy", "r", "--store", "/from", "--to", str(tmp_path))
 
 
 def test_a_plan_is_shown_and_nothing_is_started(empty: Store) -> None:
@@ -101,3 +118,48 @@ def test_only_a_job_that_runs_here_is_interrupted(empty: Store, interrupted: lis
         assert interrupted == []
         interrupt_job(empty, 3, os.getpid(), here)
     assert interrupted == [signal.SIGINT]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(PermissionError, "runs as another user; only"), (ProcessLookupError, "does not run any")],
+)
+def test_a_process_that_takes_no_signal_is_explained(
+    empty: Store, monkeypatch: pytest.MonkeyPatch, error: type[OSError], said: str
+) -> None:
+    def refuse(_pid: int, _signal: int) -> None:
+        raise error
+
+    started = start_command(("sql", "SELECT 1"), empty.folder)
+    with monkeypatch.context() as patch, hold_lock(job_lock(empty, 3), "a test"):
+        patch.setattr(os, "kill", refuse)
+        with pytest.raises(BusyError, match=f"Job 3 {said}"):
+            interrupt_job(empty, 3, os.getpid(), socket.gethostname())
+        with pytest.raises(BusyError, match=f"The command sql {said}"):
+            interrupt_started(started)
+    asyncio.run(finish(started))
+    with pytest.raises(BusyError, match="The command sql does not run any more"):
+        interrupt_started(started)
+
+
+def test_a_started_command_is_interrupted(empty: Store) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    started = start_command(("sql", endless), empty.folder)
+    interrupt_started(started)
+    assert asyncio.run(finish(started)) != 0
+
+
+def test_old_logs_of_ended_commands_are_removed(
+    empty: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "MOST_LOGS", 2)
+    logs = empty.folder / "logs"
+    logs.mkdir()
+    # No process has so large a number: Linux gives 2**22 at most.
+    ended = [logs / f"2001010100000{i}.{2**22 + i}.log" for i in range(4)]
+    living, other = logs / f"20000101000000.{os.getpid()}.log", logs / "notes.txt"
+    for log in (*ended, living, other):
+        log.write_text("x")
+    started = start_command(("sql", "SELECT 1"), empty.folder)
+    assert asyncio.run(finish(started)) == 0
+    assert set(logs.iterdir()) == {started.log, ended[3], living, other}
