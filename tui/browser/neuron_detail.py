@@ -19,6 +19,7 @@ from textual.widgets import Static
 
 from analysis.card import Card, CardPair, Writes
 from analysis.written import Written
+from store.compression import load_codec
 from store.errors import InputError, NegspaceError, NotFoundError
 from store.printable import printable
 from tui.browser.drawn import Drawn
@@ -27,7 +28,6 @@ from tui.browser.keymap import name_keys
 from tui.browser.neuron_page import (
     OpenLayers,
     Page,
-    load_kernels,
     read_page,
     read_writes,
     read_written,
@@ -140,8 +140,12 @@ class NeuronDetail(Vertical):
         self.query_one("#detail-page").focus()
 
     def on_mount(self) -> None:
-        """Hide the page until there is something on it."""
+        """Hide the page until there is something on it; load meanwhile what reads the first."""
         self.query_one("#detail-page").display = False
+        self.run_worker(self._load_codec, group="codec")
+
+    async def _load_codec(self) -> None:
+        await self.browser.reader.read(load_codec)
 
     def on_resize(self, event: Resize) -> None:
         """Put the histograms above each other where they do not fit beside."""
@@ -165,7 +169,6 @@ class NeuronDetail(Vertical):
         self._show_fault("")
         await self._show_page(page)
         await self._show_writes(page.card)
-        await reader.read(load_kernels)
 
     def _show_fault(self, sentence: str) -> None:
         line = self.query_one(".fault", Static)

@@ -5,7 +5,6 @@ next neuron of the layer finds them decoded, unless the store has others by then
 """
 
 from dataclasses import dataclass, field
-from importlib import import_module
 
 from analysis.card import Card, Scatter, Writes, gather_layer_card, name_written, read_scatter
 from analysis.written import Written, load_written
@@ -68,8 +67,3 @@ def read_written(layers: OpenLayers, recording: str, layer: int) -> Written:
 def read_writes(layers: OpenLayers, card: Card, written: Written) -> Writes:
     """Return what the neuron of a card writes, of what its layer does."""
     return name_written(layers.layer(card.recording, card.layer), card.neuron, written)
-
-
-def load_kernels() -> None:
-    """Load what the pairs of a neuron that the tables leave out need: numba, for a second once."""
-    import_module("analysis.pair_scores")
