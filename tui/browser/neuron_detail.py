@@ -32,6 +32,12 @@ from tui.browser.neuron_page import (
     read_writes,
     read_written,
 )
+from tui.browser.neuron_plots import (
+    ScatterView,
+    draw_checkpoints,
+    draw_output_histogram,
+    draw_post_histogram,
+)
 from tui.browser.neuron_text import (
     draw_extremes,
     draw_head,
@@ -39,12 +45,6 @@ from tui.browser.neuron_text import (
     draw_writes,
     pair_context,
     pairs_answer,
-)
-from tui.browser.plots import (
-    ScatterView,
-    draw_checkpoints,
-    draw_output_histogram,
-    draw_post_histogram,
 )
 
 if TYPE_CHECKING:

@@ -27,10 +27,10 @@ from tui.browser.drawn import Drawn
 from tui.browser.grid import Grid
 from tui.browser.neuron_detail import NeuronDetail
 from tui.browser.neuron_page import OpenLayers, read_page
-from tui.browser.pane import Pane
-from tui.browser.plots import (
+from tui.browser.neuron_plots import (
     ScatterView,
 )
+from tui.browser.pane import Pane
 from tui.card_text import render_card
 
 TOP = "SELECT neuron FROM top_pairs WHERE layer = 1 AND source = 'sampled' AND neuron_rank = 0"
