@@ -105,6 +105,7 @@ class Writes:
 
 
 UNREAD = Writes((), (), "it was not read")
+UNKEPT = Writes((), (), "the store does not keep it")
 
 
 @dataclass(frozen=True)
