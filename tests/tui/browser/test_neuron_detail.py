@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Static
 from textual_fastdatatable import DataTable
@@ -342,7 +343,11 @@ def test_the_points_of_the_scatter_follow_the_theme(analysed: Path) -> None:
             await pilot.pause(0.1)
             colour = detail.query_one(PlotWidget).rich_style.color
             assert colour is not None
-            assert styles[-1] == f"bold {colour.name}"
+            accent = detail.query_one(ScatterView).get_component_rich_style("scatter--top").color
+            assert accent is not None
+            assert styles[-2:] == [colour.name, f"bold {accent.name}"]
+            assert accent.name == Color.parse(app.theme_variables["text-accent"]).hex.lower()
+            assert accent.name != colour.name
         assert len(set(styles[-4:])) == 4
 
     with patch.object(PlotWidget, "scatter", scatter):
