@@ -261,6 +261,7 @@ class NeuronDetail(Vertical):
             self._work(partial(self._compute_writes, self.card), "writes")
 
     async def _compute_writes(self, card: Card) -> None:
+        self._drawn("writes").scroll_visible()  # it is far down
         asked = self.opened.written.find((card.recording, card.layer))
         if asked is not None and not asked.found.done():
             asked.stop.set()

@@ -69,6 +69,9 @@ def test_what_a_layer_writes_is_computed_once_when_asked_for_and_not_stored(stor
         cost = await ask_for(app, pilot, detail, "y")
         assert "kB of weights from the checkpoint's files" in cost
         await settle(app, pilot)
+        await pilot.wait_for_scheduled_animations()
+        page, part = detail.query_one("#detail-page"), detail.query_one("#detail-writes")
+        assert page.region.contains_point(part.region.offset)
         assert_shown(detail, cards[0])
         await show(app, pilot, 6)
         assert_shown(detail, cards[1])
