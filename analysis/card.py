@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analysis.metrics.bins import REACH as STDS
+from analysis.metrics.differentiation import input_distances, output_distances
+from analysis.pair_kinds_text import tell_pair_kinds
+from analysis.top_pairs import find_top_pairs
 from analysis.written import Written, load_written
 from store.arrays import check_range
 from store.errors import InputError, NotFoundError
@@ -101,6 +105,7 @@ class Writes:
 
 
 UNREAD = Writes((), (), "it was not read")
+UNKEPT = Writes((), (), "the store does not keep it")
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,7 @@ def gather_layer_card(there: Layer, neuron: int, *, keep: bool, writes: bool = T
         ),
         histograms=_gather_histograms(there, neuron, metrics),
         pairs=_gather_pairs(there, neuron),
-        pair_kinds=_tell_pairs(recording, layer, neuron),
+        pair_kinds=tell_pair_kinds(recording, layer, neuron),
         lowest=lowest,
         highest=highest,
         checkpoints=tuple(list_checkpoint_wd(database, row.id, layer, neuron)),
@@ -222,8 +227,6 @@ def _find_metrics(layer: Layer, neuron: int) -> NeuronRow:
 
 
 def _gather_histograms(layer: Layer, neuron: int, metrics: NeuronRow) -> Histograms:
-    from analysis.metrics.histograms import REACH as STDS  # numba takes half a second to load
-
     known = metrics.post_minimum is not None
     post = layer.small("post_histogram", [neuron])[0].tolist() if known else []
     return Histograms(
@@ -249,17 +252,9 @@ def _gather_pairs(layer: Layer, neuron: int) -> tuple[CardPair, ...]:
 
 def _find_pairs(layer: Layer, neuron: int) -> list[TopPair]:
     """Return the top pairs of a neuron that the table leaves out."""
-    from analysis.pair_scores import find_top_pairs
-
     names = [field.name for field in fields(TopPair)]
     rows: list[dict[str, Any]] = list(find_top_pairs(layer, neuron))
     return [TopPair(**{name: row[name] for name in names}) for row in rows]
-
-
-def _tell_pairs(recording: Recording, layer: int, neuron: int) -> str | None:
-    from analysis.pair_kinds_text import tell_pair_kinds  # scipy takes half a second to load
-
-    return tell_pair_kinds(recording, layer, neuron)
 
 
 def _gather_extremes(layer: Layer, neuron: int) -> tuple[tuple[Extreme, ...], tuple[Extreme, ...]]:
@@ -309,8 +304,6 @@ def name_written(layer: Layer, neuron: int, written: Written) -> Writes:
 
 def read_scatter(layer: Layer, card: Card) -> Scatter:
     """Return the sampled pairs of a neuron as its input-output scatter shows them (METHODS 5)."""
-    from analysis.metrics.differentiation import input_distances, output_distances
-
     outputs = layer.small("pair_outputs", [card.neuron]).astype(np.float32)
     dx = input_distances(layer.small("pair_inputs").astype(np.float32))
     dy = output_distances(outputs)[0]

@@ -18,6 +18,12 @@ def bar_lines(bars: Bars, rows: int) -> Iterator[str]:
     yield _ticks(bars)
 
 
+def tell_beyond(bars: Bars) -> str:
+    """Return how many values lie beyond the bars on each side; nothing where none does."""
+    sides = ((bars.below, "below"), (bars.above, "above"))
+    return ", ".join(f"{count:,} {side}" for count, side in sides if count)
+
+
 def _cell(height: float, row: int, rows: int, *, zero: bool) -> str:
     eighths = max(round(height * 8 * rows), 1) if height else 0
     block = BLOCKS[min(max(eighths - 8 * row, 0), 8)]

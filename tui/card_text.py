@@ -9,13 +9,16 @@ from analysis.bars import draw_outputs, draw_posts, share_posts
 from analysis.card import Card, CardPair, Extreme, Metric, Writes
 from store.printable import printable
 from store.queries.cards import Context
-from tui.bars_text import bar_lines
+from tui.bars_text import bar_lines, tell_beyond
 
 COLUMNS, ROWS = 60, 6
 FEW = 5
 LABEL, NEXT = 12, 18
 """Columns of the output before a context, and of the next token behind it."""
 ELLIPSIS = "…"
+EIGHTHS = " ▏▎▍▌▋▊▉"
+BAR = 12
+"""Columns of the longest bar of WD by checkpoint."""
 
 
 def render_card(card: Card, width: int, *, everything: bool) -> str:
@@ -30,7 +33,7 @@ def render_card(card: Card, width: int, *, everything: bool) -> str:
         _pair_kinds(card, width),
         extreme_lines("Lowest outputs", card.lowest, width, everything=everything),
         extreme_lines("Highest outputs", card.highest, width, everything=everything),
-        _checkpoints(card),
+        checkpoint_lines("WD and MD of this neuron by checkpoint, on the same text", card, width),
         written_lines(card.writes, width),
     ]
     return "\n\n".join("\n".join(line.rstrip() for line in part) for part in parts if part)
@@ -80,9 +83,9 @@ def number_text(value: float | None) -> str:
 
 def _outputs(card: Card) -> list[str]:
     bars = draw_outputs(card, COLUMNS)
-    notes = [f"{n:,} {side}" for n, side in ((bars.below, "below"), (bars.above, "above")) if n]
-    beyond = f" ({', '.join(notes)} the range shown)" if notes else ""
-    return [f"Pre-activations y{beyond}", *bar_lines(bars, ROWS)]
+    beyond = tell_beyond(bars)
+    told = f" ({beyond} the range shown)" if beyond else ""
+    return [f"Pre-activations y{told}", *bar_lines(bars, ROWS)]
 
 
 def _posts(card: Card) -> list[str]:
@@ -158,14 +161,30 @@ def _keep_end(text: str, room: int) -> str:
     return ELLIPSIS + text
 
 
-def _checkpoints(card: Card) -> list[str]:
-    lines = ["WD and MD of this neuron by checkpoint, on the same text"]
-    for row in card.checkpoints:
-        wd = number_text(row.wd) + ("" if row.wd_se is None else f" ± {number_text(row.wd_se)}")
-        here = "  <" if row.recording == card.recording else ""
-        name = printable(row.revision)
-        lines.append(f"  {name:<20} wd {wd:<20} md {number_text(row.md):<9}{here}")
+def checkpoint_lines(heading: str, card: Card, width: int) -> list[str]:
+    """Return a heading, and WD and MD by checkpoint, with a bar that is longest at the top WD.
+
+    The card's own is marked; the bars are left out where there is no room for them.
+    """
+    most = max((row.wd or 0.0 for row in card.checkpoints), default=0.0)
+    names = [printable(row.revision) for row in card.checkpoints]
+    values = [_with_error(row.wd, row.wd_se) for row in card.checkpoints]
+    room, wide = max(map(len, names), default=0), max(map(len, values), default=0)
+    lines = [heading]
+    for row, name, value in zip(card.checkpoints, names, values, strict=True):
+        here = "<" if row.recording == card.recording else " "
+        bar = f"{_bar(row.wd, most)} " if width >= room + BAR + wide + 16 else ""
+        lines.append(f"{here} {name:<{room}} {bar}wd {value:<{wide}} md {number_text(row.md)}")
     return lines
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    return number_text(value) + ("" if error is None else f" ± {error:.2g}")
+
+
+def _bar(value: float | None, most: float) -> str:
+    whole, rest = divmod(round(8 * BAR * (value or 0.0) / most) if most else 0, 8)
+    return f"{'█' * whole}{EIGHTHS[rest].strip()}".ljust(BAR)
 
 
 def written_lines(writes: Writes, width: int) -> list[str]:

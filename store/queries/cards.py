@@ -150,6 +150,16 @@ def list_neuron_pairs(
     )
 
 
+def pairs_statement(recording: str, layer: int, neuron: int) -> tuple[str, tuple[str | int, ...]]:
+    """Return a statement, for people, of the pairs that `list_neuron_pairs` finds, as text."""
+    return (
+        "SELECT pair_rank, token_1, token_2, next_1, next_2, input_distance, output_1, output_2, "
+        "oi FROM token_pairs WHERE recording = ? AND layer = ? AND neuron = ? "
+        "AND source = 'sampled' ORDER BY pair_rank",
+        (recording, layer, neuron),
+    )
+
+
 def read_contexts(
     database: Database, stream_id: int, window_length: int, positions: Sequence[int], reach: int
 ) -> list[Context]:

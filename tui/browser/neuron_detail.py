@@ -1,10 +1,11 @@
 """One neuron on a page that scrolls: all that `negspace neuron` shows, for the pane Neurons.
 
-What a layer writes may have to be computed from the checkpoint's files, so the page shows it last
-and computes it once a layer; the browser stores nothing of it.
+What a layer writes and the store does not keep is computed from the checkpoint's files only when a
+key asks for it, once a layer and session; the browser stores nothing of it.
 """
 
 import asyncio
+import shlex
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
@@ -17,20 +18,27 @@ from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from analysis.card import Card, CardPair, Writes
-from analysis.written import Written
-from store.errors import InputError, NegspaceError, NotFoundError
+from analysis.card import UNKEPT, Card, CardPair, Writes
+from store.compression import load_codec
+from store.errors import NegspaceError
 from store.printable import printable
+from tui.browser.dialogs import ConfirmDialog
 from tui.browser.drawn import Drawn
 from tui.browser.grid import Grid
 from tui.browser.keymap import name_keys
 from tui.browser.neuron_page import (
     OpenLayers,
     Page,
-    load_kernels,
+    name_writes,
+    plan_writes,
     read_page,
     read_writes,
-    read_written,
+)
+from tui.browser.neuron_plots import (
+    ScatterView,
+    draw_checkpoints,
+    draw_output_histogram,
+    draw_post_histogram,
 )
 from tui.browser.neuron_text import (
     draw_extremes,
@@ -39,13 +47,9 @@ from tui.browser.neuron_text import (
     draw_writes,
     pair_context,
     pairs_answer,
+    tell_cost,
 )
-from tui.browser.plots import (
-    ScatterView,
-    draw_checkpoints,
-    draw_output_histogram,
-    draw_post_histogram,
-)
+from tui.browser.written_layers import Computation
 
 if TYPE_CHECKING:
     from textual.worker import Worker
@@ -56,8 +60,6 @@ PAUSE = 0.04
 """Seconds before reading: rows that the cursor only passes are not read."""
 NARROW = 64
 """Columns under which the histograms stand one above the other."""
-KEPT_LAYERS = 8
-"""Layers whose written tokens are kept in memory: (neurons, 20) ids and logits each."""
 
 
 @runtime_checkable
@@ -88,14 +90,20 @@ class NeuronDetail(Vertical):
         Binding("y", "copy_card", "Copy card"),
         Binding("t", "open_text(1)", "Text at T1"),
         Binding("T", "open_text(2)", "Text at T2", show=False),
+        Binding("w", "compute_writes", "What it writes", show=False),
     )
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(
+        self,
+        opened: OpenLayers | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
+        """Make an empty page, which may have the layers that another one has opened."""
         super().__init__(id=id)
         self.card: Card | None = None
-        self._layers = OpenLayers(self.browser.store)
+        self.opened = opened or OpenLayers(self.browser.store)
         self._pair: CardPair | None = None
-        self._written: dict[tuple[str, int], asyncio.Task[Written]] = {}
 
     def compose(self) -> ComposeResult:
         """Yield the parts of the page, empty until a neuron is shown."""
@@ -127,21 +135,32 @@ class NeuronDetail(Vertical):
         """The command that shows the same; empty where no neuron is shown."""
         if self.card is None:
             return ""
-        folder = self.browser.context.folder
-        return f"negspace neuron {self.card.recording} {self.card.name} --all --store {folder}"
+        folder = str(self.browser.context.folder)
+        words = ("neuron", self.card.recording, self.card.name, "--all", "--store", folder)
+        return shlex.join(("negspace", *words))
 
     @property
     def statement(self) -> str:
-        """The SQL behind the table of pairs; empty where no neuron is shown."""
+        """The SQL behind the table of pairs; empty where no neuron is shown.
+
+        It has no rows of a neuron whose pairs the store leaves out.
+        """
         return "" if self.card is None else pairs_answer(self.card).statement
 
     def focus_page(self) -> None:
-        """Give the keys to the page."""
-        self.query_one("#detail-page").focus()
+        """Give the keys to the table of pairs, or to the page where there are none."""
+        if self.card is None or self.card.pairs:
+            self.query_one("#detail-pairs", Grid).focus_table()
+        else:
+            self.query_one("#detail-page").focus()
 
     def on_mount(self) -> None:
-        """Hide the page until there is something on it."""
+        """Hide the page until there is something on it; load meanwhile what reads the first."""
         self.query_one("#detail-page").display = False
+        self._work(self._load_codec, "codec")
+
+    async def _load_codec(self) -> None:
+        await self.browser.reader.read(load_codec)
 
     def on_resize(self, event: Resize) -> None:
         """Put the histograms above each other where they do not fit beside."""
@@ -149,23 +168,22 @@ class NeuronDetail(Vertical):
 
     async def show(self, recording: str, layer: int, neuron: int) -> None:
         """Show a neuron as soon as it is read; one that is being read is given up."""
-        self._read(partial(self._show, recording, layer, neuron))
+        self._work(partial(self._show, recording, layer, neuron), "neuron")
 
-    def _read(self, work: Callable[[], Coroutine[None, None, None]]) -> "Worker[None]":
-        return self.run_worker(work, group="neuron", exclusive=True)
+    def _work(self, work: Callable[[], Coroutine[None, None, None]], group: str) -> "Worker[None]":
+        return self.run_worker(work, group=group, exclusive=True)
 
     async def _show(self, recording: str, layer: int, neuron: int) -> None:
         await asyncio.sleep(PAUSE)
         reader = self.browser.reader
         try:
-            page = await reader.read(partial(read_page, self._layers, recording, layer, neuron))
+            page = await reader.read(partial(read_page, self.opened, recording, layer, neuron))
         except NegspaceError as error:
             self._show_fault(str(error))
             return
         self._show_fault("")
         await self._show_page(page)
         await self._show_writes(page.card)
-        await reader.read(load_kernels)
 
     def _show_fault(self, sentence: str) -> None:
         line = self.query_one(".fault", Static)
@@ -180,14 +198,21 @@ class NeuronDetail(Vertical):
         self._drawn("checkpoints").show(partial(draw_checkpoints, card))
         self._drawn("extremes").show(partial(draw_extremes, card))
         self._drawn("metrics").show(partial(draw_metrics, card))
-        self._drawn("writes").show(partial(draw_writes, None))
+        self._drawn("writes").show(partial(draw_writes, card.writes))
         self.query_one("#detail-kinds", Static).update(printable(card.pair_kinds or ""))
         self._show_pair()
         scatter = self.query_one(ScatterView)
         scatter.display = page.scatter is not None
         if page.scatter is not None:
             scatter.show(page.scatter)
-        await self.query_one("#detail-pairs", Grid).show(pairs_answer(card), row=0)
+        grid = self.query_one("#detail-pairs", Grid)
+        await grid.show(pairs_answer(card), row=0)
+        if not card.pairs:
+            self.app.call_later(self._leave, grid)  # it takes the focus up by such a call, too
+
+    def _leave(self, empty: Grid) -> None:
+        if empty.has_focus_within:
+            self.focus_page()
 
     def _drawn(self, part: str) -> Drawn:
         return self.query_one(f"#detail-{part}", Drawn)
@@ -206,32 +231,57 @@ class NeuronDetail(Vertical):
             self._pair = self.card.pairs[event.row]
             self._show_pair()
 
-    async def _show_writes(self, card: Card) -> None:
+    async def _show_writes(self, card: Card, asked: Computation | None = None) -> None:
         try:
-            written = await self._read_written(card)
-        except (InputError, NotFoundError) as error:
-            writes = Writes((), (), str(error).rstrip("."))
-        else:
-            read = partial(read_writes, self._layers, card, written)
-            writes = await self.browser.reader.read(read)
-        if self.card is card:
-            self.card = replace(card, writes=writes)
+            writes = await self._read_writes(card, asked)
+        except NegspaceError as error:
+            writes = _unknown(error)
+        self._draw_writes(card, writes)
+
+    def _draw_writes(self, card: Card, writes: Writes | None) -> None:
+        """Show what a neuron writes if it is still the one shown; None is being computed."""
+        if self.card is not None and _place(self.card) == _place(card):
+            self.card = self.card if writes is None else replace(self.card, writes=writes)
             self._drawn("writes").show(partial(draw_writes, writes))
 
-    async def _read_written(self, card: Card) -> Written:
-        """Return what the card's layer writes; it is computed to its end once it is begun."""
-        key = (card.recording, card.layer)
-        if key not in self._written:
-            reader = self.browser.reader
-            read = reader.read(partial(read_written, self._layers, *key))
-            self._written[key] = asyncio.create_task(read)
-            for old in list(self._written)[:-KEPT_LAYERS]:
-                del self._written[old]
+    async def _read_writes(self, card: Card, asked: Computation | None) -> Writes:
+        """Return what a neuron writes, UNKEPT where neither the store nor this session has it."""
+        read = self.browser.reader.read
+        kept = await read(partial(read_writes, self.opened, card))
+        asked = asked or self.opened.written.find((card.recording, card.layer))
+        if kept is not UNKEPT or asked is None:
+            return kept
+        self._draw_writes(card, None)
+        written = await asyncio.wrap_future(asked.found)
+        return await read(partial(name_writes, self.opened, card, written))
+
+    def action_compute_writes(self) -> None:
+        """Compute what the layer writes, after a question; stop it where it is being computed."""
+        if self.card is not None:
+            self._work(partial(self._compute_writes, self.card), "writes")
+
+    async def _compute_writes(self, card: Card) -> None:
+        self._drawn("writes").scroll_visible()  # it is far down
+        asked = self.opened.written.find((card.recording, card.layer))
+        if asked is not None and not asked.found.done():
+            asked.stop.set()
+        elif not card.writes.raises:
+            asked = await self._begin_computing(card)
+        if asked is not None:
+            await self._show_writes(card, asked)
+
+    async def _begin_computing(self, card: Card) -> Computation | None:
+        """Say what it costs; return what was begun, None where it cannot be or nobody wants it."""
         try:
-            return await asyncio.shield(self._written[key])
-        except NegspaceError:
-            self._written.pop(key, None)  # what was missing may be there the next time
-            raise
+            read = partial(plan_writes, self.opened, card)
+            layer, plan = await self.browser.reader.read(read)
+        except NegspaceError as error:
+            self._draw_writes(card, _unknown(error))
+            return None
+        question = f"Compute what layer {card.layer} of {card.recording} writes?"
+        if not await self.app.push_screen_wait(ConfirmDialog(question, tell_cost(plan, card))):
+            return None
+        return self.opened.written.start((card.recording, card.layer), layer)
 
     def action_copy_card(self) -> None:
         """Copy the card as `negspace neuron` prints it."""
@@ -258,3 +308,11 @@ async def _open_text(browser: "Browser", place: tuple[str, int, int, int]) -> No
     pane = await browser.pane("text")
     assert isinstance(pane, ShowsPosition)
     await pane.show_position(*place)
+
+
+def _unknown(error: NegspaceError) -> Writes:
+    return Writes((), (), str(error).rstrip("."))
+
+
+def _place(card: Card) -> tuple[str, int, int]:
+    return card.recording, card.layer, card.neuron

@@ -1,23 +1,22 @@
 """The words and numbers on the page of one neuron."""
 
+import shlex
 from textwrap import wrap
 
 import pyarrow as pa
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from analysis.card import Card, CardPair, Metric, Writes
+from analysis.card import UNKEPT, UNREAD, Card, CardPair, Metric, Writes
+from analysis.written import WrittenPlan
 from store.printable import printable
-from store.queries.cards import Context
+from store.queries.cards import Context, pairs_statement
 from tui.browser.reader import Answer, write_out
 from tui.card_text import extreme_lines, metric_lines, number_text, written_lines
+from tui.plans import format_bytes
 
 TOKEN = 12
 """Cells of a token in the table of pairs; the context below shows all of it."""
-PAIRS = """
-SELECT pair_rank, token_1, token_2, next_1, next_2, input_distance, output_1, output_2, oi
-FROM token_pairs WHERE recording = ? AND layer = ? AND neuron = ? ORDER BY pair_rank"""
-"""The stored pairs of a neuron; those of neurons that are not of highest MD are computed."""
 
 
 def draw_head(card: Card, width: int) -> Text:
@@ -75,11 +74,27 @@ def draw_extremes(card: Card, width: int) -> Text:
 
 
 def draw_writes(writes: Writes | None, width: int) -> Text:
-    """Return what the neuron writes; None is for what is still being computed."""
+    """Return what the neuron writes, or why it is not known; None is for what is being computed."""
     if writes is None:
+        return Text("What it writes is being computed for the whole layer; w stops it.")
+    if writes is UNREAD:
         return Text("What it writes is being read ...")
+    if writes is UNKEPT:
+        said = f"What it writes: {UNKEPT.reason}. w computes it; `negspace neuron` keeps it, too."
+        return Text("\n".join(wrap(said, max(width, 20))))
     title, *lines = written_lines(writes, max(width, 40))
     return Text.assemble((f"{title}\n", "bold"), "\n".join(lines)) if lines else Text(title)
+
+
+def tell_cost(plan: WrittenPlan, card: Card) -> str:
+    """Return what it costs to compute what the layer of a card writes."""
+    return (
+        f"It reads {format_bytes(plan.n_bytes)} of weights from the checkpoint's files in "
+        f"{plan.folder}, compares their sha256, and computes {plan.n_neurons:,} x "
+        f"{plan.n_tokens:,} logits: seconds for a small model, minutes for one of 12 billion "
+        f"parameters. The page stays alive, w stops it. The browser keeps it until it is closed; "
+        f"`negspace neuron {shlex.quote(card.recording)} {card.name}` keeps it in the store."
+    )
 
 
 def pair_context(found: CardPair | None) -> Text:
@@ -109,7 +124,7 @@ def pairs_answer(card: Card) -> Answer:
     columns = {name: [row[place] for row in rows] for place, name in enumerate(_COLUMNS)}
     types = {name: pa.string() if place < 4 else pa.float64() for place, name in enumerate(columns)}
     table = pa.table({name: pa.array(cells, types[name]) for name, cells in columns.items()})
-    statement = write_out(PAIRS, (card.recording, card.layer, card.neuron))
+    statement = write_out(*pairs_statement(card.recording, card.layer, card.neuron))
     return Answer(statement, table, truncated=False)
 
 

@@ -1,36 +1,35 @@
 """The page of one neuron: what it says, the selected pair, what goes wrong, what it costs."""
 
-import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
+from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Static
 from textual_fastdatatable import DataTable
 from textual_plot import PlotWidget
 
-from analysis.card import Card, Scatter, gather_card
-from store.errors import DamageError, NotFoundError
+from analysis.card import UNKEPT, Card, Scatter, gather_card
 from store.store import open_store
 from tests.tui.browser.driving import drive, settle
-from tests.tui.calling import NAME, ask, contents
+from tests.tui.calling import NAME, ask, call
 from tui.browser import neuron_detail
 from tui.browser.app import Browser
-from tui.browser.compare import CompareScreen
 from tui.browser.drawn import Drawn
 from tui.browser.grid import Grid
 from tui.browser.neuron_detail import NeuronDetail
-from tui.browser.neuron_page import OpenLayers, read_page
-from tui.browser.pane import Pane
-from tui.browser.plots import (
+from tui.browser.neuron_page import Page
+from tui.browser.neuron_plots import (
     ScatterView,
 )
+from tui.browser.pane import Pane
 from tui.card_text import render_card
 
 TOP = "SELECT neuron FROM top_pairs WHERE layer = 1 AND source = 'sampled' AND neuron_rank = 0"
@@ -55,6 +54,15 @@ async def show(app: Browser, pilot: Pilot[None], neuron: int, layer: int = 1) ->
 
 def text_of(detail: NeuronDetail, part: str) -> str:
     return detail.query_one(f"#detail-{part}", Drawn).text
+
+
+async def until(pilot: Pilot[None], holds: Callable[[], object]) -> None:
+    """Wait until something holds, with what is at work left alone."""
+    for _ in range(500):
+        if holds():
+            return
+        await pilot.pause(0.01)
+    raise AssertionError("it never held")
 
 
 def context_of(detail: NeuronDetail) -> str:
@@ -179,39 +187,6 @@ def counting(name: str) -> Iterator[list[tuple[object, ...]]]:
         yield calls
 
 
-def test_what_a_layer_writes_is_computed_once_and_not_stored(store: Path) -> None:
-    before = contents(store)
-    cards = {neuron: card_of(store, neuron) for neuron in (5, 6)}
-
-    async def script(app: Browser, pilot: Pilot[None]) -> None:
-        for neuron, card in cards.items():
-            detail = await show(app, pilot, neuron)
-            shown = text_of(detail, "writes")
-            for token in (*card.writes.raises, *card.writes.lowers):
-                assert f"{token.logit:+.4f}" in shown
-
-    with counting("read_written") as calls:
-        drive(store, script)
-    assert calls == [(NAME, 1)]
-    assert contents(store) == before
-
-
-def test_why_it_is_not_known_what_a_neuron_writes(store: Path) -> None:
-    ((source,),) = ask(store, "SELECT source FROM models")
-
-    async def script(app: Browser, pilot: Pilot[None]) -> None:
-        detail = await show(app, pilot, 5)
-        assert text_of(detail, "writes").startswith("What it writes is not known: ")
-        assert "neuron 5" in text_of(detail, "head")
-
-    with patch("analysis.written.read_output_weights", side_effect=_missing(str(source))):
-        drive(store, script)
-
-
-def _missing(source: str) -> Exception:
-    return NotFoundError(f"{source} is gone")
-
-
 def test_neurons_that_are_passed_are_not_read(analysed: Path) -> None:
     async def script(app: Browser, pilot: Pilot[None]) -> None:
         detail = await detail_of(app)
@@ -261,34 +236,48 @@ def test_a_key_opens_the_text_at_the_pair(analysed: Path, key: str, which: int) 
     assert places == [(NAME, 1, 5, (pair.position_1, pair.position_2)[which])]
 
 
-def test_the_text_opens_in_place_of_a_comparison(analysed: Path) -> None:
-    async def script(app: Browser, pilot: Pilot[None]) -> None:
-        text = TextStub()
-
-        async def pane(_name: str) -> Pane:
-            assert len(app.screen_stack) == 1
-            return text
-
-        await app.push_screen(CompareScreen(NAME, [(1, 5), (1, 6)]))
-        await settle(app, pilot)
-        await settle(app, pilot)
-        app.screen.query(NeuronDetail).last().query_one("#detail-pairs", Grid).focus_table()
-        with patch.object(app, "pane", pane):
-            await pilot.press("t")
-            await settle(app, pilot)
-        position = card_of(analysed, 6).pairs[0].pair.position_1
-        assert text.places == [(NAME, 1, 6, position)]
-
-    drive(analysed, script)
-
-
 def test_the_card_is_copied_as_the_command_prints_it(analysed: Path) -> None:
     async def script(app: Browser, pilot: Pilot[None]) -> None:
         detail = await show(app, pilot, 5)
         detail.query_one("#detail-page").focus()
         await pilot.press("y")
-        assert app.clipboard == render_card(card_of(analysed, 5), 80, everything=True)
-        assert detail.command.startswith(f"negspace neuron {NAME} 1.5 ")
+        card = replace(card_of(analysed, 5), writes=UNKEPT)
+        assert app.clipboard == render_card(card, 80, everything=True)
+
+    drive(analysed, script)
+
+
+def test_the_command_and_the_statement_can_be_typed(analysed: Path, tmp_path: Path) -> None:
+    ((neuron,), *_) = ask(analysed, TOP)
+    store = Path(shutil.copytree(analysed, tmp_path / "it's a store"))
+    said: list[str] = []
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await detail_of(app)
+        assert (detail.command, detail.statement) == ("", "")
+        await show(app, pilot, int(str(neuron)))
+        said.extend((detail.command, detail.statement))
+
+    drive(store, script)
+    program, *words = shlex.split(said[0])
+    shown = call(*words)
+    assert (program, shown.code) == ("negspace", 0)
+    assert shown.out.startswith(f"Neuron 1.{neuron} of {NAME}")
+    rows = call("sql", "--store", store, "--format", "jsonl", said[1])
+    assert len(rows.out.splitlines()) == 10
+
+
+def test_the_keys_go_to_the_pairs_or_to_the_page_where_there_are_none(analysed: Path) -> None:
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        detail = await detail_of(app)
+        detail.focus_page()
+        await show(app, pilot, 5)
+        assert app.focused is detail.query_one(DataTable)
+        assert detail.card is not None
+        bare = Page(replace(detail.card, pairs=()), None)
+        with patch.object(neuron_detail, "read_page", lambda *_: bare):
+            await show(app, pilot, 6)
+        assert app.focused is detail.query_one("#detail-page")
 
     drive(analysed, script)
 
@@ -354,38 +343,12 @@ def test_the_points_of_the_scatter_follow_the_theme(analysed: Path) -> None:
             await pilot.pause(0.1)
             colour = detail.query_one(PlotWidget).rich_style.color
             assert colour is not None
-            assert styles[-1] == f"bold {colour.name}"
+            accent = detail.query_one(ScatterView).get_component_rich_style("scatter--top").color
+            assert accent is not None
+            assert styles[-2:] == [colour.name, f"bold {accent.name}"]
+            assert accent.name == Color.parse(app.theme_variables["text-accent"]).hex.lower()
+            assert accent.name != colour.name
         assert len(set(styles[-4:])) == 4
 
     with patch.object(PlotWidget, "scatter", scatter):
         drive(analysed, script)
-
-
-def test_layers_stay_open_until_the_store_has_other_arrays(store: Path) -> None:
-    layers = OpenLayers(open_store(store))
-    first = layers.layer(NAME, 1)
-    assert layers.layer(NAME, 0) is not first
-    assert layers.layer(NAME, 1) is first
-    with closing(sqlite3.connect(store / "negspace.sqlite")) as connection, connection:
-        connection.execute(
-            "UPDATE blocks SET digests = zeroblob(length(digests)) "
-            "WHERE layer = 1 AND array_name = 'histogram'"
-        )
-    assert layers.layer(NAME, 1) is not first
-    with pytest.raises(DamageError, match="histogram"):
-        read_page(layers, NAME, 1, 5)
-
-
-def test_reading_a_page_loads_no_torch(analysed: Path) -> None:
-    program = f"""
-import sys
-from store.store import open_store
-from tui.browser.neuron_page import OpenLayers, load_kernels, read_page, read_written
-load_kernels()
-layers = OpenLayers(open_store({str(analysed)!r}))
-read_page(layers, {NAME!r}, 1, 5)
-assert read_written(layers, {NAME!r}, 1).tokens.shape[1] == 20
-sys.exit("torch" in sys.modules or "transformers" in sys.modules)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr

@@ -4,32 +4,31 @@ Nothing is said by colour alone: marks are characters, the selected pair's are 1
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
+from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.theme import Theme
 from textual.widgets import Static
 from textual_plot import HiResMode, PlotWidget
 
 from analysis.bars import Bars, draw_outputs, draw_posts, share_posts
 from analysis.card import Card, CardPair, Scatter
-from store.printable import printable
-from tui.bars_text import bar_lines
-from tui.card_text import number_text
+from tui.bars_text import bar_lines, tell_beyond
+from tui.card_text import checkpoint_lines
 
 ROWS = 5
-EIGHTHS = " ▏▎▍▌▋▊▉"
 FEWEST_COLUMNS = 21
-BAR = 12
-"""Columns of the longest bar of WD by checkpoint."""
 
 
 def draw_output_histogram(card: Card, selected: CardPair | None, width: int) -> Text:
     """Return the pre-activations as bars; ▲ is at the outputs of top pairs."""
     bars = draw_outputs(card, max(width, FEWEST_COLUMNS))
-    notes = [f"{n:,} {side}" for n, side in ((bars.below, "below"), (bars.above, "above")) if n]
-    title = f"pre-activation ({', '.join(notes)})" if notes else "pre-activation"
+    beyond = tell_beyond(bars)
+    title = f"pre-activation ({beyond})" if beyond else "pre-activation"
     places = [
         (_output_column(bars, found.pair.output_1), _output_column(bars, found.pair.output_2))
         for found in card.pairs
@@ -94,30 +93,9 @@ def _marks(
 
 
 def draw_checkpoints(card: Card, width: int) -> Text:
-    """Return WD and MD by checkpoint on the same text, with a bar that is longest at the top WD."""
-    most = max((row.wd or 0.0 for row in card.checkpoints), default=0.0)
-    names = [printable(row.revision) for row in card.checkpoints]
-    room = max(map(len, names), default=0)
-    lines = [("WD and MD by checkpoint\n", "bold")]
-    values = [_with_error(row.wd, row.wd_se) for row in card.checkpoints]
-    wide = max(map(len, values), default=0)
-    for row, name, value in zip(card.checkpoints, names, values, strict=True):
-        here = "<" if row.recording == card.recording else " "
-        bar = f"{_bar(row.wd, most)} " if width >= room + BAR + wide + 16 else ""
-        numbers = f"wd {value:<{wide}} md {number_text(row.md)}"
-        lines.append((f"{here} {name:<{room}} {bar}{numbers}\n", ""))
-    text = Text.assemble(*lines)
-    text.rstrip()
-    return text
-
-
-def _with_error(value: float | None, error: float | None) -> str:
-    return number_text(value) + ("" if error is None else f" ± {error:.2g}")
-
-
-def _bar(value: float | None, most: float) -> str:
-    whole, rest = divmod(round(8 * BAR * (value or 0.0) / most) if most else 0, 8)
-    return f"{'█' * whole}{EIGHTHS[rest].strip()}".ljust(BAR)
+    """Return WD and MD by checkpoint on the same text, with bars where there is room."""
+    title, *lines = checkpoint_lines("WD and MD by checkpoint", card, width)
+    return Text.assemble((f"{title}\n", "bold"), "\n".join(lines))
 
 
 class ScatterView(Vertical):
@@ -127,13 +105,16 @@ class ScatterView(Vertical):
     ScatterView { height: 15; }
     ScatterView PlotWidget { height: 13; }
     ScatterView Static { height: 1; }
+    ScatterView .scatter--top { color: $text-accent; }
     """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"scatter--top"}
 
     def compose(self) -> ComposeResult:
         """Yield the title, the plot and its signs."""
         yield Static("input-output distances of sampled pairs", markup=False, classes="title")
         yield PlotWidget(allow_pan_and_zoom=False)
-        yield Static("● top pair   · other pair   line: the bound |w| dx", markup=False)
+        signs = "[bold $text-accent]●[/] top pair   · other pair   line: the bound |w| dx"
+        yield Static(Content.from_markup(signs))
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -170,11 +151,14 @@ class ScatterView(Vertical):
         self._plot(plot, scatter, highest)
 
     def _plot(self, plot: PlotWidget, scatter: Scatter, highest: float) -> None:
-        colour = plot.rich_style.color
-        ink = "default" if colour is None else colour.name
+        ink, accent = _ink(plot.rich_style), _ink(self.get_component_rich_style("scatter--top"))
         others = ~scatter.top
         if scatter.slope:
             end = min(1.0, highest / scatter.slope)
             plot.plot([0.0, end], [0.0, scatter.slope * end], ink, HiResMode.BRAILLE)
         plot.scatter(scatter.x[others], scatter.y[others], "·", ink)
-        plot.scatter(scatter.x[scatter.top], scatter.y[scatter.top], "●", f"bold {ink}")
+        plot.scatter(scatter.x[scatter.top], scatter.y[scatter.top], "●", f"bold {accent}")
+
+
+def _ink(style: Style) -> str:
+    return "default" if style.color is None else style.color.name

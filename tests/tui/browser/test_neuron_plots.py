@@ -14,12 +14,12 @@ from rich.text import Text
 from analysis.card import Card, gather_card
 from store.store import open_store
 from tests.tui.calling import NAME
-from tui.browser.neuron_text import draw_extremes, draw_head, draw_metrics, draw_writes
-from tui.browser.plots import (
+from tui.browser.neuron_plots import (
     draw_checkpoints,
     draw_output_histogram,
     draw_post_histogram,
 )
+from tui.browser.neuron_text import draw_extremes, draw_head, draw_metrics, draw_writes
 
 
 def _reference_bar(borders: list[float], value: float) -> int:
