@@ -29,6 +29,7 @@ from store.store import Store, open_store
 from tui.browser.app import Browser
 from tui.browser.looks import WIDE
 from tui.browser.neuron_detail import NeuronDetail
+from tui.browser.neurons import NeuronsPane
 from tui.context import Context
 
 TARGETS = {"paint": 1000.0, "page": 200.0, "page.first": 200.0}

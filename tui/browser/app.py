@@ -4,6 +4,7 @@ Panes are imported and built when their tab is first opened, so that the first p
 only. The process loads no torch: costly work runs as commands of their own.
 """
 
+import asyncio
 import importlib
 from collections.abc import Iterable
 from functools import partial
@@ -107,6 +108,7 @@ class Browser(App[None]):
         self._kept = read_state(self._file)
         self.before = ""
         self._panes: dict[str, Pane] = {}
+        self._building = asyncio.Lock()
         self._keys = KeyQueue(self, super().on_event)
 
     async def on_event(self, event: events.Event) -> None:
@@ -130,20 +132,26 @@ class Browser(App[None]):
 
     async def on_tabbed_content_tab_activated(self, event: TabbedContent.TabActivated) -> None:
         """Build the pane of a tab that is opened for the first time."""
-        name = str(event.pane.id)
-        if name not in self._panes:
-            await self._build(name)
+        await self._find(str(event.pane.id))
         self.focus_shown()
         self._keep()
 
-    async def _build(self, name: str) -> None:
+    async def _find(self, name: str) -> Pane:
+        """Return the pane of a tab, on the screen; it is built once, whoever asks first."""
+        async with self._building:
+            if name not in self._panes:
+                self._panes[name] = await self._build(name)
+                self.focus_shown()
+        return self._panes[name]
+
+    async def _build(self, name: str) -> Pane:
         kind = next(kind for known, _, kind in PANES if known == name)
         pane = getattr(importlib.import_module(f"tui.browser.{name}"), kind)()
         assert isinstance(pane, Pane)
         # A tab that was never open begins with the recording of the one that it is opened from.
         pane.restore(self._kept.get(name) or {"recording": self._recording})
-        self._panes[name] = pane
         await self.query_one(f"#{name}", TabPane).mount(pane)
+        return pane
 
     @property
     def _recording(self) -> str:
@@ -154,13 +162,11 @@ class Browser(App[None]):
         """Open a tab and return its pane; `before` is the tab that was open."""
         self.before = self.query_one(Tabbed).active
         self.query_one(Tabbed).active = name
-        if name not in self._panes:
-            await self._build(name)
-        return self._panes[name]
+        return await self._find(name)
 
     def focus_shown(self) -> None:
         """Give the keys to the open tab."""
-        if self.shown is not None and self.shown.is_mounted:
+        if self.shown is not None:
             self.shown.focus_content()
 
     @property

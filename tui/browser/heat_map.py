@@ -19,6 +19,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui.browser.clipboard import copy
 from tui.browser.keymap import name_keys
 from tui.browser.looks import NEGATIVE, POSITIVE
 
@@ -190,8 +191,7 @@ class HeatMap(ScrollView, can_focus=True):
         """Copy the value of the cell."""
         cell = self._cells.get(self.place) if self.place is not None else None
         if cell is not None and cell.value is not None:
-            self.app.copy_to_clipboard(repr(cell.value))
-            self.notify(f"Copied: {cell.value!r}", markup=False)
+            copy(self, repr(cell.value))
 
     def on_click(self, event: Click) -> None:
         """Put the cursor where it was clicked."""

@@ -22,6 +22,7 @@ from analysis.card import UNKEPT, Card, CardPair, Writes
 from store.compression import load_codec
 from store.errors import NegspaceError
 from store.printable import printable
+from tui.browser.clipboard import copy
 from tui.browser.dialogs import ConfirmDialog
 from tui.browser.drawn import Drawn
 from tui.browser.grid import Grid
@@ -288,8 +289,8 @@ class NeuronDetail(Vertical):
         from tui.card_text import render_card
 
         if self.card is not None:
-            self.app.copy_to_clipboard(render_card(self.card, 80, everything=True))
-            self.notify(f"Copied: the card of {self.card.name}.", markup=False)
+            text = render_card(self.card, 80, everything=True)
+            copy(self, text, f"the card of {self.card.name}")
 
     def action_open_text(self, token: int) -> None:
         """Open the text at the first or the second token of the selected pair."""
