@@ -110,13 +110,11 @@ class JobsPane(Pane):
 
     def _show_text(self, read: Work | None) -> None:
         """Show a job's log; its end, unless the user reads back in it."""
-        detail = self.query_one("#jobs-detail", VerticalScroll)
-        to_end = detail.is_vertical_scroll_end or _key(read) != _key(self._read)
+        if _key(read) != _key(self._read):
+            self.query_one("#jobs-detail", VerticalScroll).anchor()
         self._read = read
         text = describe(read) if read else "No job has run on this store."
         self.query_one("#jobs-text", Static).update(text)
-        if to_end:
-            detail.scroll_end(animate=False)
 
     def focus_content(self) -> None:
         """Give the table the keys, and read what changed while the tab was closed."""
