@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.ablation.settings import INTERVENTIONS
+from analysis.ablation.units import PLURALS
 from store.queries.recordings import find_recording
 from store.store import Store
 from tui.browser.increase_bars import Bar, Chart, Group
@@ -33,7 +34,7 @@ def _chart(found: "Sequence[Comparison]") -> Chart:
         groups.setdefault(key, []).append(comparison)
     heading = (
         f"{first.chosen.run.text}: perplexity {first.base_perplexity:.2f} without ablation (0); "
-        f"{first.n_units} {first.unit}s"
+        f"{first.n_units} {PLURALS[first.unit]}"
     )
     return Chart(heading, tuple(_group(groups[key]) for key in sorted(groups)))
 

@@ -186,11 +186,13 @@ class AblationsPane(Pane):
 
     def action_new(self) -> None:
         """Show the form."""
+        self.show_fault("")
         self._show(NEW)
 
     def action_back(self) -> None:
         """Stop planning; where nothing is being planned, leave the form."""
         if not stop_planning(self):
+            self.show_fault("")
             self._show(RESULTS)
 
     def action_scale(self) -> None:

@@ -145,8 +145,9 @@ class JobsPane(Pane):
         self.act(self._retry, PLANNING)
 
     def action_back(self) -> None:
-        """Stop planning what was to be started again."""
+        """Stop planning what was to be started again; what went wrong is no longer shown."""
         stop_planning(self)
+        self.show_fault("")
 
     async def _cancel(self) -> None:
         require_starting(self)

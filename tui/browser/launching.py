@@ -1,5 +1,6 @@
 """Asks before a costly command is started: shows its plan, and starts it if the user agrees."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tui.browser.processes import Started, preview, show_command, start_command
 if TYPE_CHECKING:
     from textual.worker import Worker
 
+LOOK_SECONDS = 0.2
 PLANNING = "start"
 """The group of the workers that show a plan and start it."""
 
@@ -39,6 +41,18 @@ def stop_planning(pane: Pane) -> bool:
     return bool(planning)
 
 
+async def _come_back(pane: Pane, verb: str) -> None:
+    """Wait until the user looks at the pane: a question over something else would take its keys."""
+
+    def looks() -> bool:
+        return pane.browser.shown is pane and pane.app.screen is pane.screen
+
+    if not looks():
+        pane.notify(f"The plan of {verb} is ready: the tab {pane.name_shown} asks for a yes.")
+    while not looks():
+        await asyncio.sleep(LOOK_SECONDS)
+
+
 async def ask_and_start(pane: Pane, words: Sequence[str], question: str) -> Started | None:
     """Show what a command would do, and start it after a yes; None after a no.
 
@@ -49,6 +63,7 @@ async def ask_and_start(pane: Pane, words: Sequence[str], question: str) -> Star
     folder, line = pane.browser.store.folder, show_command(words, pane.browser.store.folder)
     pane.notify(printable(f"Planning: {line}"), markup=False)
     cost = await preview(words, folder)
+    await _come_back(pane, words[0])
     if not await pane.app.push_screen_wait(ConfirmDialog(question, f"{cost}\n\n{line}")):
         return None
     started = start_command(words, folder)

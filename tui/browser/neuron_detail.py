@@ -206,6 +206,7 @@ class NeuronDetail(Vertical):
         scatter.display = page.scatter is not None
         if page.scatter is not None:
             scatter.show(page.scatter)
+        self.query_one("#detail-page", VerticalScroll).scroll_home(animate=False)
         grid = self.query_one("#detail-pairs", Grid)
         await grid.show(pairs_answer(card), row=0)
         if not card.pairs:

@@ -22,6 +22,8 @@ from tui.card_text import checkpoint_lines
 
 ROWS = 5
 FEWEST_COLUMNS = 21
+LEGEND = "  ▲ top pairs, 1 2 of the one below"
+"""Of the signs under the axis, where there is room."""
 
 
 def draw_output_histogram(card: Card, selected: CardPair | None, width: int) -> Text:
@@ -29,6 +31,8 @@ def draw_output_histogram(card: Card, selected: CardPair | None, width: int) -> 
     bars = draw_outputs(card, max(width, FEWEST_COLUMNS))
     beyond = tell_beyond(bars)
     title = f"pre-activation ({beyond})" if beyond else "pre-activation"
+    if card.pairs and len(title) + len(LEGEND) < width:
+        title += LEGEND
     places = [
         (_output_column(bars, found.pair.output_1), _output_column(bars, found.pair.output_2))
         for found in card.pairs
@@ -144,7 +148,9 @@ class ScatterView(Vertical):
         if len(scatter.x) == 0:
             self.query_one(".title", Static).update("no pair has a distance: nothing to plot")
             return
-        self.query_one(".title", Static).update("sampled pairs: dy / median over dx / largest")
+        self.query_one(".title", Static).update(
+            "sampled pairs: output difference / median by input distance / largest"
+        )
         highest = 1.05 * float(scatter.y.max())
         plot.set_xlimits(0.0, 1.02)
         plot.set_ylimits(0.0, highest or 1.0)

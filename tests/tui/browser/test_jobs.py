@@ -367,6 +367,36 @@ def test_a_job_of_a_store_that_was_moved_is_started_in_this_one(
     assert said == [rf"Planning: negspace analyze 'a\x1b[2J' --store {empty.folder}"]
 
 
+def test_a_plan_that_is_ready_asks_in_its_own_tab(
+    empty: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run_job(empty, "analyze", {}, "negspace analyze", silent):
+        pass
+    told, ready = [], asyncio.Event()
+
+    async def preview(_words: Sequence[str], _folder: Path) -> str:
+        await ready.wait()
+        return "much"
+
+    monkeypatch.setattr(JobsPane, "notify", lambda _pane, text, **_: told.append(text))
+    monkeypatch.setattr(launching, "preview", preview)
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        await pilot.press(JOBS)
+        await settle(app, pilot)
+        await pilot.press("t")
+        await pilot.press("1")
+        ready.set()
+        while not any("is ready: the tab Jobs asks" in text for text in told):
+            await pilot.pause(0.05)
+        await pilot.pause(0.5)
+        assert not isinstance(app.screen, ConfirmDialog)
+        await ask(app, pilot, JOBS)
+        await pilot.press("n")
+
+    drive(empty.folder, script)
+
+
 def test_planning_to_start_again_is_stopped_by_escape(
     empty: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -304,7 +304,7 @@ def test_a_scatter_without_distances_is_told(analysed: Path) -> None:
     async def script(app: Browser, pilot: Pilot[None]) -> None:
         detail = await show(app, pilot, 5)
         view = detail.query_one(ScatterView)
-        assert "dy / median" in str(view.query_one(".title", Static).render())
+        assert "difference / median" in str(view.query_one(".title", Static).render())
         nothing = np.zeros(0)
         view.show(Scatter(nothing, nothing, np.zeros(0, np.bool_), None))
         await settle(app, pilot)
