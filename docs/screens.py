@@ -45,7 +45,7 @@ async def draw(folder: Path, name: str) -> str:
     app = Browser(open_store(folder), Context(folder=folder, read_only=True))
     async with app.run_test(size=SIZES[name]) as pilot:
         # Where the store lies here means nothing to a reader.
-        app.query_one("#head", Static).update(f"{folder.name}   read-only")
+        app.query_one("#head", Static).update(f"? keys   read-only   {folder.name}")
         await app.pane(name)
         await _settle(app, pilot)
         if name == "sql":

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+import pyarrow as pa
 from rich.segment import Segment
 from rich.text import Text
 from textual.app import ComposeResult
@@ -104,7 +105,7 @@ class Grid(Vertical):
 
     def compose(self) -> ComposeResult:
         """Yield a table, which has the keys before there are rows, and the line under it."""
-        yield Rows()
+        yield Rows(data=pa.table({}))
         yield self._note
 
     async def show(
