@@ -1,6 +1,8 @@
 """Drives the browser in a test: no terminal, real store, keys as a user presses them."""
 
 import asyncio
+import html
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +49,12 @@ def drive(
             await app.action_quit()
 
     asyncio.run(run())
+
+
+def read_screen(app: Browser) -> str:
+    """Return the words that stand on the screen, a line for each piece of one style."""
+    pieces = re.findall(r"<text[^>]*>([^<]*)</text>", app.export_screenshot())
+    return "\n".join(html.unescape(piece).replace("\xa0", " ") for piece in pieces)
 
 
 async def export_to(app: Browser, pilot: Pilot[None], path: Path) -> None:

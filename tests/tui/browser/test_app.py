@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,14 +21,26 @@ from textual_fastdatatable import DataTable
 from store.ledger import add_layers, add_recording
 from store.store import open_or_create_store
 from tests.builders import Plan, make_recording, register
-from tests.tui.browser.driving import drive, settle
+from tests.tui.browser.driving import drive, read_screen, settle
 from tui.browser.app import PANES, Browser
 from tui.browser.dialogs import TextDialog
 from tui.browser.editor import Editor
 from tui.browser.grid import Grid
+from tui.browser.sql import SqlPane
 from tui.browser.state import read_state, state_file, write_state
 
 NAMES = [name for name, _, _ in PANES]
+WHEN_EMPTY = {
+    "recordings": "n makes the first",
+    "neurons": "no recording yet",
+    "layers": "negspace analyze",
+    "dynamics": "negspace ingest MODEL CORPUS",
+    "ablations": "none yet, n makes one",
+    "sql": "F5 or Ctrl+J runs",
+    "jobs": "No job has run on this store",
+    "text": "The store has no recording yet",
+}
+"""What each tab says of a store without recordings."""
 PAIRS = np.zeros((6, 2), np.int64)
 SMALL = Plan(n_neurons=70, n_windows=4)
 ROOT = Path(__file__).parents[3]
@@ -101,8 +114,32 @@ def test_every_tab_of_an_empty_store_opens(empty: Path, size: tuple[int, int]) -
             assert active(app) == name
             assert 0 < pane.region.width <= size[0]
             assert pane.region.bottom <= size[1]
+            assert WHEN_EMPTY[name] in read_screen(app)
 
     drive(empty, script, size=size)
+
+
+def test_every_tab_reads_a_store_that_is_being_written(analysed: Path, tmp_path: Path) -> None:
+    store = open_or_create_store(Path(shutil.copytree(analysed, tmp_path / "written")))
+
+    async def script(app: Browser, pilot: Pilot[None]) -> None:
+        for name in NAMES:
+            pane = await app.pane(name)
+            await settle(app, pilot)
+            assert not any(line.has_class("-shown") for line in pane.query(".fault"))
+        neurons = app.query_one("#neurons-grid", Grid).answer
+        assert neurons is not None
+        assert neurons.table.num_rows > 50
+        sql = await app.pane("sql")
+        assert isinstance(sql, SqlPane)
+        sql.editor.load_text("SELECT count(*) AS n FROM neurons")
+        await pilot.press("f5")
+        await settle(app, pilot)
+        assert sql.results.cells() == {"n": neurons.table.num_rows}
+
+    with store.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM neurons")
+        drive(store.folder, script)
 
 
 def test_the_palette_opens_a_tab(small: Path) -> None:
