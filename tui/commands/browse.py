@@ -1,13 +1,20 @@
 """negspace browse."""
 
 import gc
+import sys
 from typing import Any
 
 import click
 
+from store.errors import UsageError
 from tui.browser.settings import BrowseSettings
 from tui.context import Context, common_options, pass_context
 from tui.options import make_settings, settings_options
+
+
+def has_terminal() -> bool:
+    """Return whether there are keys to read and a screen to draw on (Textual draws on stderr)."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @click.command("browse")
@@ -20,6 +27,11 @@ def command(context: Context, /, **options: Any) -> None:
     Reads only; what costs time is started as a command of its own, after a question with its cost.
     With --read-only nothing can be started. Press ? for the keys.
     """
+    if not has_terminal():
+        raise UsageError(
+            "browse needs a terminal for what it shows and for its keys; `negspace sql` and "
+            "`negspace neuron` print instead."
+        )
     # Collections while libraries are loaded take a sixth of the time, and find nothing.
     gc.disable()
     try:

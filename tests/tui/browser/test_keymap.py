@@ -15,6 +15,7 @@ from tui.browser.app import PANES, Browser
 from tui.browser.dialogs import TextDialog
 from tui.browser.keymap import read_keymap
 from tui.browser.settings import BrowseSettings
+from tui.commands import browse
 from tui.main import negspace
 from tui.settings_files import read_settings_files
 
@@ -71,7 +72,8 @@ def test_the_browser_takes_them(tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's own settings lie under tmp_path."""
+    """The user's own settings lie under tmp_path, and there seems to be a terminal."""
+    monkeypatch.setattr(browse, "has_terminal", lambda: True)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
@@ -108,3 +110,13 @@ def test_a_wrong_key_is_refused_before_the_screen_changes(tmp_path: Path) -> Non
     found = CliRunner().invoke(negspace, words)
     assert isinstance(found.exception, UsageError)
     assert "no action is called app.hlp" in str(found.exception)
+
+
+def test_without_a_terminal_nothing_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_or_create_store(tmp_path / "store")
+    monkeypatch.setattr(browse, "has_terminal", lambda: False)
+    found = CliRunner().invoke(negspace, ["browse", "--store", str(tmp_path / "store")])
+    assert isinstance(found.exception, UsageError)
+    assert "needs a terminal" in str(found.exception)
