@@ -10,6 +10,9 @@ help:  ## List the targets
 demo: .venv/runtime  ## Train two small models, record and measure them in ./demo-store (STORE=DIR)
 	$(BIN)/negspace demo --store $(STORE)
 
+browse: .venv/browser  ## Look through a store in the terminal (STORE=DIR)
+	$(BIN)/negspace browse --store $(STORE)
+
 test: .venv/dev  ## Run the tests
 	$(BIN)/python -m pytest -n auto
 
@@ -33,6 +36,9 @@ format: .venv/dev  ## Format the code
 docs: .venv/dev  ## Write the generated pages of docs/
 	$(BIN)/python docs/generate.py
 
+screens: .venv/dev  ## Draw the README's pictures of the browser (STORE=DIR, of make demo)
+	$(BIN)/python docs/screens.py $(STORE)
+
 docs-check: .venv/dev  ## Check that the generated pages of docs/ are up to date
 	$(BIN)/python docs/generate.py --check
 
@@ -51,9 +57,13 @@ clean:  ## Remove the environment, caches and the demo's store
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
-.venv/bench: .venv/runtime
+.venv/browser: .venv/runtime
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]'
+	touch $@
+
+.venv/bench: .venv/browser
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]' \
 	  || echo "Without zarrs and tensorstore: their lines will say so."
 	touch $@
 
-.PHONY: help demo test bench check lint format docs docs-check clean
+.PHONY: help demo browse test bench check lint format docs screens docs-check clean

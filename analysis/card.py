@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.written import load_written
+from analysis.metrics.bins import REACH as STDS
+from analysis.metrics.differentiation import input_distances, output_distances
+from analysis.pair_kinds_text import tell_pair_kinds
+from analysis.top_pairs import find_top_pairs
+from analysis.written import Written, load_written
 from store.arrays import check_range
 from store.errors import InputError, NotFoundError
 from store.layout import EXTREMES, WRITTEN
@@ -100,6 +104,10 @@ class Writes:
     reason: str | None = None
 
 
+UNREAD = Writes((), (), "it was not read")
+UNKEPT = Writes((), (), "the store does not keep it")
+
+
 @dataclass(frozen=True)
 class Card:
     """One neuron; `n_random` is the number of random directions, 0 where there are none.
@@ -157,7 +165,15 @@ def gather_card(recording: Recording, layer: int, neuron: int, *, keep: bool) ->
     Raises NotFoundError where the layer is not recorded or not measured, InputError where it has
     no such neuron.
     """
-    there = recording.layer(layer)
+    return gather_layer_card(recording.layer(layer), neuron, keep=keep)
+
+
+def gather_layer_card(there: Layer, neuron: int, *, keep: bool, writes: bool = True) -> Card:
+    """Return the card of a neuron of a layer, as `gather_card` does.
+
+    Without `writes` the card leaves out what it writes, which may have to be computed first.
+    """
+    recording, layer = there.recording, there.row.layer
     check_range("neuron", np.array([neuron]), there.row.n_neurons)
     metrics = _find_metrics(there, neuron)
     database, row = recording.store.database, recording.row
@@ -186,11 +202,11 @@ def gather_card(recording: Recording, layer: int, neuron: int, *, keep: bool) ->
         ),
         histograms=_gather_histograms(there, neuron, metrics),
         pairs=_gather_pairs(there, neuron),
-        pair_kinds=_tell_pairs(recording, layer, neuron),
+        pair_kinds=tell_pair_kinds(recording, layer, neuron),
         lowest=lowest,
         highest=highest,
         checkpoints=tuple(list_checkpoint_wd(database, row.id, layer, neuron)),
-        writes=_gather_writes(there, neuron, keep=keep),
+        writes=_gather_writes(there, neuron, keep=keep) if writes else UNREAD,
     )
 
 
@@ -211,14 +227,12 @@ def _find_metrics(layer: Layer, neuron: int) -> NeuronRow:
 
 
 def _gather_histograms(layer: Layer, neuron: int, metrics: NeuronRow) -> Histograms:
-    from analysis.metrics.histograms import REACH as STDS  # numba takes half a second to load
-
     known = metrics.post_minimum is not None
-    post = layer.small("post_histogram")[neuron].tolist() if known else []
+    post = layer.small("post_histogram", [neuron])[0].tolist() if known else []
     return Histograms(
         metrics.mean - STDS * metrics.std,
         metrics.mean + STDS * metrics.std,
-        tuple(layer.small("histogram")[neuron].tolist()),
+        tuple(layer.small("histogram", [neuron])[0].tolist()),
         tuple(post),
     )
 
@@ -238,22 +252,14 @@ def _gather_pairs(layer: Layer, neuron: int) -> tuple[CardPair, ...]:
 
 def _find_pairs(layer: Layer, neuron: int) -> list[TopPair]:
     """Return the top pairs of a neuron that the table leaves out."""
-    from analysis.pair_scores import find_top_pairs
-
     names = [field.name for field in fields(TopPair)]
     rows: list[dict[str, Any]] = list(find_top_pairs(layer, neuron))
     return [TopPair(**{name: row[name] for name in names}) for row in rows]
 
 
-def _tell_pairs(recording: Recording, layer: int, neuron: int) -> str | None:
-    from analysis.pair_kinds_text import tell_pair_kinds  # scipy takes half a second to load
-
-    return tell_pair_kinds(recording, layer, neuron)
-
-
 def _gather_extremes(layer: Layer, neuron: int) -> tuple[tuple[Extreme, ...], tuple[Extreme, ...]]:
-    positions = layer.small("extreme_positions")[neuron].tolist()
-    values = layer.small("extreme_values")[neuron].tolist()
+    positions = layer.small("extreme_positions", [neuron])[0].tolist()
+    values = layer.small("extreme_values", [neuron])[0].tolist()
     low, high = (
         _list_extremes(layer, positions[part], values[part])
         for part in (slice(EXTREMES), slice(EXTREMES, None))
@@ -280,6 +286,11 @@ def _gather_writes(layer: Layer, neuron: int, *, keep: bool) -> Writes:
         written = load_written(layer, keep=keep)
     except (InputError, NotFoundError) as error:
         return Writes((), (), f"{error}".rstrip("."))
+    return name_written(layer, neuron, written)
+
+
+def name_written(layer: Layer, neuron: int, written: Written) -> Writes:
+    """Return what one neuron writes, of what its layer does, with the tokens' texts."""
     database = layer.recording.store.database
     tokens, logits = written.tokens[neuron].tolist(), written.logits[neuron].tolist()
     origin = read_origin(database, layer.recording.row.id)
@@ -293,9 +304,7 @@ def _gather_writes(layer: Layer, neuron: int, *, keep: bool) -> Writes:
 
 def read_scatter(layer: Layer, card: Card) -> Scatter:
     """Return the sampled pairs of a neuron as its input-output scatter shows them (METHODS 5)."""
-    from analysis.metrics.differentiation import input_distances, output_distances
-
-    outputs = layer.small("pair_outputs")[card.neuron : card.neuron + 1].astype(np.float32)
+    outputs = layer.small("pair_outputs", [card.neuron]).astype(np.float32)
     dx = input_distances(layer.small("pair_inputs").astype(np.float32))
     dy = output_distances(outputs)[0]
     valid = dx > 0.0

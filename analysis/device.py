@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from analysis.metrics.activations import ranked_posts
+from analysis.metrics.bins import BINS, CONSTANT_BIN, POST_BINS, REACH
 from analysis.metrics.dip import measure_negative_dip
 from analysis.metrics.extremes import KEPT, NOWHERE
 from analysis.metrics.formats import N_PATTERNS, Floats, Stored, check_held, ranked_values
-from analysis.metrics.histograms import BINS, CONSTANT_BIN, POST_BINS, REACH
 from analysis.metrics.modes import count_negative_modes
 from analysis.metrics.moments import find_rounding_step
 from analysis.metrics.neurons import (

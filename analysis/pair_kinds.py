@@ -27,7 +27,7 @@ from analysis.metrics.pair_kinds import (
     input_deciles,
     measure_shares,
 )
-from analysis.pair_scores import TOP_NEURONS, TOP_PAIRS
+from analysis.top_pairs import TOP_NEURONS, TOP_PAIRS
 from store.arrays import to_float
 from store.queries.pair_kinds import (
     WHOLE_LAYER,

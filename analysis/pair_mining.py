@@ -20,9 +20,9 @@ from analysis.metrics.differentiation import (
     rank_highest,
 )
 from analysis.metrics.pair_search import TILE, BestPairs, PairSearch, Places, describe_places
-from analysis.pair_scores import TOP_NEURONS, activate
 from analysis.positions import eligible_positions
 from analysis.settings import PairsSettings
+from analysis.top_pairs import TOP_NEURONS, activate
 from store.arrays import check_range, to_float
 from store.errors import InputError
 from store.jobs import Job, Progress

@@ -14,8 +14,8 @@ from analysis.metrics.differentiation import (
     measure_differentiation,
     output_distances,
 )
-from analysis.pair_scores import TopPairs, known_activation
 from analysis.positions import eligible_positions
+from analysis.top_pairs import TopPairs, known_activation
 from store.arrays import to_float
 from store.catalog import add_pair_set
 from store.errors import InputError

@@ -4,13 +4,15 @@ The logits are those of one unit of a neuron alone, unembedding times output wei
 norm. They are found for a whole layer at once and kept beside its other small arrays.
 """
 
+import threading
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
-from ingest.output_weights import OutputWeights, read_output_weights
+from ingest.output_weights import OutputWeights, find_output_tensors, read_output_weights
 from store.errors import BusyError, InputError
 from store.layout import WRITTEN
 from store.queries.cards import count_token_ids
@@ -36,24 +38,60 @@ class Written:
     logits: Singles
 
 
+@dataclass(frozen=True)
+class WrittenPlan:
+    """What it costs to compute what a layer writes: the logits, and the weights read for them."""
+
+    n_neurons: int
+    n_tokens: int
+    n_bytes: int
+    folder: Path
+
+
 def load_written(layer: Layer, *, keep: bool) -> Written:
     """Return what a layer's neurons write, from its arrays or from the checkpoint's files.
 
     `keep` stores what had to be computed, unless the recording is being written by someone else.
     Raises NotFoundError or InputError, in a part of a sentence, where it cannot be known.
     """
+    kept = read_kept(layer)
+    if kept is not None:
+        return kept
+    written = compute_written(layer)
+    if keep:
+        _keep(layer, written)
+    return written
+
+
+def read_kept(layer: Layer) -> Written | None:
+    """Return what the store keeps of what a layer's neurons write, None where it does not."""
     arrays = layer.arrays
-    if arrays.has(TOKENS) and arrays.has(LOGITS):
-        tokens, logits = layer.small(TOKENS), layer.small(LOGITS)
-        return Written(tokens.astype(np.int64), logits.astype(np.float32))
+    if not (arrays.has(TOKENS) and arrays.has(LOGITS)):
+        return None
+    tokens, logits = layer.small(TOKENS), layer.small(LOGITS)
+    return Written(tokens.astype(np.int64), logits.astype(np.float32))
+
+
+def compute_written(layer: Layer, stop: threading.Event | None = None) -> Written:
+    """Return what a layer's neurons write, computed from the checkpoint's files.
+
+    Raises as `load_written` does; InputError, too, once `stop` is set.
+    """
     database, recording = layer.recording.store.database, layer.recording.row
     origin = read_origin(database, recording.id)
     hashes = read_tensor_hashes(database, origin.checkpoint_id)
     weights = read_output_weights(origin, layer.row.layer, layer.row.n_neurons, hashes)
-    written = find_written(weights, _count_tokens(layer, origin, weights))
-    if keep:
-        _keep(layer, written)
-    return written
+    return find_written(weights, _count_tokens(layer, origin, weights), stop)
+
+
+def plan_written(layer: Layer) -> WrittenPlan:
+    """Return what `compute_written` would read; raises NotFoundError where it cannot."""
+    database = layer.recording.store.database
+    origin = read_origin(database, layer.recording.row.id)
+    weight, unembedding, *more = find_output_tensors(origin, layer.row.layer)
+    n_bytes = sum(entry.end - entry.start for entry in (weight, unembedding, *more))
+    n_tokens = min(count_token_ids(database, origin.tokenizer_id), unembedding.shape[0])
+    return WrittenPlan(layer.row.n_neurons, n_tokens, n_bytes, weight.file.parent)
 
 
 def _count_tokens(layer: Layer, origin: CheckpointOrigin, weights: OutputWeights) -> int:
@@ -65,13 +103,20 @@ def _count_tokens(layer: Layer, origin: CheckpointOrigin, weights: OutputWeights
     return count
 
 
-def find_written(weights: OutputWeights, n_tokens: int) -> Written:
-    """Return what the neurons write to the first `n_tokens` rows of the unembedding."""
+def find_written(
+    weights: OutputWeights, n_tokens: int, stop: threading.Event | None = None
+) -> Written:
+    """Return what the neurons write to the first `n_tokens` rows of the unembedding.
+
+    Raises InputError, in a part of a sentence, once `stop` is set.
+    """
     neurons = len(weights.rows)
     step = max(2 * WRITTEN, BLOCK_BYTES // (4 * neurons))
     highest = _Best(np.empty((neurons, 0), np.int64), np.empty((neurons, 0), np.float32))
     lowest = highest
     for first in range(0, n_tokens, step):
+        if stop is not None and stop.is_set():
+            raise InputError("it was stopped")
         tokens = np.arange(first, min(first + step, n_tokens))
         logits = weights.logits(slice(first, first + len(tokens)))
         highest = highest.join(tokens, logits)

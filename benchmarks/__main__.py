@@ -22,7 +22,7 @@ from benchmarks.sizes import QUICK, Bench, Sizes
 
 SUBJECTS = (
     "kernels", "scoring", "disk", "ingest", "analyze", "queries", "startup", "memory", "scaling",
-    "ablate",
+    "ablate", "browse",
 )  # fmt: skip
 PAGE = ROOT / "docs" / "performance.md"
 FILE, QUICK_FILE = "bench.json", "bench-quick.json"

@@ -63,6 +63,21 @@ def read_output_weights(
     return OutputWeights(np.ascontiguousarray(rows), unembedding)
 
 
+def find_output_tensors(origin: CheckpointOrigin, layer: int) -> tuple[TensorEntry, ...]:
+    """Return where that lies what `read_output_weights` reads, from the files' headers alone.
+
+    Raises NotFoundError where the files are gone or nobody says where the weight lies.
+    """
+    output = _find_output(origin)
+    files = open_checkpoint(origin, {})
+    between = output.between is not None and files.has(output.between)
+    return (
+        files.look_up(output.weight.replace(LAYER, str(layer))),
+        files.look_up(output.unembedding, output.embedding),
+        *((files.look_up(output.between),) if output.between is not None and between else ()),
+    )
+
+
 def _find_output(origin: CheckpointOrigin) -> Output:
     family = FAMILIES.get(origin.family)
     if LAYER in origin.projection:

@@ -62,7 +62,7 @@ class LayerArrays:
     format: LayerFormat
     digests: Mapping[tuple[str, int], bytes]
     elsewhere: str = ""
-    _open: dict[tuple[str, int], ShardFile] = field(default_factory=dict, repr=False)
+    _open: dict[tuple[str, int], ShardFile] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def folder(self) -> Path:
@@ -144,10 +144,19 @@ class LayerArrays:
             file.check(int(group))
         return Weights(self.format.layer, neurons, dtype, file.matrix[neurons], bias)
 
-    def small(self, name: str) -> Matrix:
-        """Return a small array (pair rows, histograms, extremes, weights) whole, as stored."""
+    def small(self, name: str, rows: Indices | None = None) -> Matrix:
+        """Return a small array (pair rows, histograms, extremes, weights) as stored.
+
+        Whole, or some of its rows, of which alone the digests are checked then.
+        """
         array = self._small_format(name)
-        return self._file(array, 0).rows(0, array.n_groups).reshape(array.shape)
+        file = self._file(array, 0)
+        if rows is None:
+            return file.rows(0, array.n_groups).reshape(array.shape)
+        check_range("row", rows, array.shape[0])
+        for group in np.unique(rows // ROWS):
+            file.check(int(group))
+        return file.matrix[rows].reshape(len(rows), *array.shape[1:])
 
     def has(self, name: str) -> bool:
         """Say whether the ledger vouches for a small array."""

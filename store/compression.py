@@ -4,6 +4,7 @@ The crc32c is checked before anything is decompressed, so no damaged frame is ev
 """
 
 import struct
+from importlib import import_module
 
 import google_crc32c
 
@@ -36,6 +37,11 @@ def decompress(data: bytes, n_bytes: int) -> bytes:
     if len(found) != n_bytes:
         raise ValueError(f"{len(found):,} bytes instead of {n_bytes:,}")
     return found
+
+
+def load_codec() -> None:
+    """Load zstd's codec, which takes 50 ms once, before anything is read."""
+    import_module("numcodecs.zstd")
 
 
 def most_bytes(n_bytes: int) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from store.errors import NegspaceError
-from store.readonly import connect_readonly
+from store.readonly import connect_readonly, explain_failure
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Value = str | int | float | bytes | None
 BUSY_SECONDS = 60.0
+_OF_THE_FILE = (sqlite3.OperationalError, sqlite3.DatabaseError)
+"""Their subclasses are faults of the program, such as a wrong number of parameters."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,18 @@ class Database:
     def rows(
         self, statement: str, parameters: Mapping[str, Value] | None = None
     ) -> list[sqlite3.Row]:
-        """Return the rows of a SELECT, read from one consistent state."""
+        """Return the rows of a SELECT, read from one consistent state.
+
+        Raises NegspaceError where the database cannot be read (busy, damaged, a table gone).
+        """
         with closing(connect_readonly(self.path)) as connection:
             connection.row_factory = sqlite3.Row
-            return connection.execute(statement, parameters or {}).fetchall()
+            try:
+                return connection.execute(statement, parameters or {}).fetchall()
+            except sqlite3.DatabaseError as error:
+                if type(error) in _OF_THE_FILE:
+                    raise explain_failure(error) from error
+                raise
 
     def read(
         self, kind: type[Row], statement: str, parameters: Mapping[str, Value] | None = None

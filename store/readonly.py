@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from store.errors import BusyError, DamageError, InputError, NotFoundError, UsageError
+from store.errors import (
+    BusyError,
+    DamageError,
+    InputError,
+    NegspaceError,
+    NotFoundError,
+    UsageError,
+)
 from store.readonly_rules import Authorizer, limit_sizes
 
 Value = str | int | float | bytes | None
@@ -27,6 +34,8 @@ BATCH_ROWS = 1000
 BATCH_BYTES = 16 * 2**20
 # Between two looks at the clock: a step that handles 1 MB takes about a millisecond.
 STEPS_BETWEEN_CHECKS = 1000
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
 @dataclass(frozen=True)
@@ -178,6 +187,18 @@ def _unique(name: str, seen: set[str], taken: set[str]) -> str:
     return candidate
 
 
+def explain_failure(error: Exception) -> NegspaceError:
+    """Return what to raise where SQLite fails at a statement that is right."""
+    if _code(error) in _BUSY:
+        return BusyError(f"The database is busy ({error}); try again in a moment.")
+    kind = DamageError if _code(error) in _DAMAGED else NegspaceError
+    return kind(f"The store's database cannot be used: {error}.")
+
+
+def _code(error: Exception) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
 class _Watch:
     """Ends a statement at its deadline or when asked, and says why it ended."""
 
@@ -208,7 +229,6 @@ class _Watch:
         return self._stop is not None and self._stop.is_set()
 
     def _raise(self, error: Exception) -> NoReturn:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if self._is_stopped():
             raise InputError("The statement was stopped before it was done.") from error
         if self._is_late():
@@ -216,12 +236,12 @@ class _Watch:
                 f"The statement took longer than {self._seconds:g} s and was stopped; "
                 "give it more with --timeout SECONDS."
             ) from error
-        if code == sqlite3.SQLITE_INTERRUPT:
+        if _code(error) == sqlite3.SQLITE_INTERRUPT:
             # Python runs its signal handlers inside our callback, and SQLite swallows what they
             # raise: this is Ctrl-C.
             raise KeyboardInterrupt from error
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise BusyError(f"The database is busy ({error}); try again in a moment.") from error
+        if _code(error) in _BUSY:
+            raise explain_failure(error) from error
         raise InputError(_explain(error, self.authorizer.refusal)) from error
 
 
@@ -229,7 +249,7 @@ def _open_anywhere(path: Path) -> sqlite3.Connection:
     try:
         return _open(path, "mode=ro")
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise
         if path.with_name(path.name + "-wal").exists():
             raise InputError(
@@ -259,10 +279,9 @@ def _open(path: Path, options: str) -> sqlite3.Connection:
 
 
 def _raise_unreadable(path: Path, error: sqlite3.DatabaseError) -> NoReturn:
-    code = error.sqlite_errorcode & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if _code(error) in _BUSY:
         raise BusyError(f"{path} is busy ({error}); try again in a moment.") from error
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+    if _code(error) in _DAMAGED:
         raise DamageError(f"{path} cannot be read ({error}); restore it from a copy.") from error
     raise InputError(f"{path} cannot be read: {error}.") from error
 

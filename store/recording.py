@@ -114,9 +114,10 @@ class Layer:
             chosen = np.arange(self.recording.row.n_tokens)
         return to_float(self.arrays.inputs(chosen), self.recording.row.dtype)
 
-    def small(self, name: str) -> Floats | npt.NDArray[np.int64]:
-        """Return a small array whole: pair_inputs, pair_outputs, histogram, projection, ..."""
-        return to_float(self.arrays.small(name), self.arrays.dtype_of(name))
+    def small(self, name: str, rows: Sequence[int] | None = None) -> Floats | npt.NDArray[np.int64]:
+        """Return a small array or some of its rows: pair_inputs, histogram, projection, ..."""
+        chosen = None if rows is None else _indices(rows)
+        return to_float(self.arrays.small(name, chosen), self.arrays.dtype_of(name))
 
     def _positions(self, windows: Sequence[int]) -> npt.NDArray[np.int64]:
         row, chosen = self.recording.row, _indices(windows)

@@ -5,17 +5,20 @@ from textwrap import wrap
 
 from rich.cells import cell_len, set_cell_size
 
-from analysis.bars import Bars, draw_outputs, draw_posts, share_posts
+from analysis.bars import draw_outputs, draw_posts, share_posts
 from analysis.card import Card, CardPair, Extreme, Metric, Writes
 from store.printable import printable
 from store.queries.cards import Context
+from tui.bars_text import bar_lines, tell_beyond
 
 COLUMNS, ROWS = 60, 6
 FEW = 5
 LABEL, NEXT = 12, 18
 """Columns of the output before a context, and of the next token behind it."""
-BLOCKS = " ▁▂▃▄▅▆▇█"
 ELLIPSIS = "…"
+EIGHTHS = " ▏▎▍▌▋▊▉"
+BAR = 12
+"""Columns of the longest bar of WD by checkpoint."""
 
 
 def render_card(card: Card, width: int, *, everything: bool) -> str:
@@ -23,15 +26,15 @@ def render_card(card: Card, width: int, *, everything: bool) -> str:
     width = max(width, 80)
     parts = [
         _head(card, width),
-        _metrics(card),
+        metric_lines(card),
         _outputs(card),
         _posts(card),
         _pairs(card, width),
         _pair_kinds(card, width),
-        _extremes("Lowest outputs", card.lowest, width, everything=everything),
-        _extremes("Highest outputs", card.highest, width, everything=everything),
-        _checkpoints(card),
-        _writes(card.writes, width),
+        extreme_lines("Lowest outputs", card.lowest, width, everything=everything),
+        extreme_lines("Highest outputs", card.highest, width, everything=everything),
+        checkpoint_lines("WD and MD of this neuron by checkpoint, on the same text", card, width),
+        written_lines(card.writes, width),
     ]
     return "\n\n".join("\n".join(line.rstrip() for line in part) for part in parts if part)
 
@@ -50,23 +53,29 @@ def _head(card: Card, width: int) -> list[str]:
     return [*lines, *wrap(f"Undefined: {printable(card.reason)}", width)] if card.reason else lines
 
 
-def _metrics(card: Card) -> list[str]:
-    """Return two columns of metrics: only those of the first have errors and random directions."""
+def metric_lines(card: Card, *, columns: int = 2) -> list[str]:
+    """Return the metrics below a head, in one column or two: those of a second have no errors."""
+    heads = f"{'metric':<17} {'value':>10}  {'± error':<11}{'below':>7}", _second("metric", "value")
     half = len(card.metrics) // 2
-    head = (
-        f"{'metric':<17} {'value':>10}  {'± error':<11}{'below':>7}   {'metric':<14} {'value':>10}"
-    )
-    rows = zip(card.metrics[:half], card.metrics[half:], strict=True)
-    return [head, *(f"{_metric(a)}   {b.name:<14} {_number(b.value):>10}" for a, b in rows)]
+    left = [_metric(metric) for metric in card.metrics[:half]]
+    right = [_second(m.name, number_text(m.value)) for m in card.metrics[half:]]
+    if columns == 1:
+        return [heads[0], *left, *(f"{line[:14]:<17} {line[15:]}" for line in right)]
+    return [f"{a}   {b}" for a, b in zip((heads[0], *left), (heads[1], *right), strict=True)]
+
+
+def _second(name: str, value: str) -> str:
+    return f"{name:<14} {value:>10}"
 
 
 def _metric(metric: Metric) -> str:
-    error = "" if metric.error is None else f"± {_number(metric.error)}"
+    error = "" if metric.error is None else f"± {number_text(metric.error)}"
     below = "-" if metric.below is None else f"{100 * metric.below:.1f}%"
-    return f"{metric.name:<17} {_number(metric.value):>10}  {error:<11}{below:>7}"
+    return f"{metric.name:<17} {number_text(metric.value):>10}  {error:<11}{below:>7}"
 
 
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
+    """Return four digits of a value, a dash for none."""
     if value is None:
         return "-"
     return f"{value:.4g}"
@@ -74,9 +83,9 @@ def _number(value: float | None) -> str:
 
 def _outputs(card: Card) -> list[str]:
     bars = draw_outputs(card, COLUMNS)
-    notes = [f"{n:,} {side}" for n, side in ((bars.below, "below"), (bars.above, "above")) if n]
-    beyond = f" ({', '.join(notes)} the range shown)" if notes else ""
-    return [f"Pre-activations y{beyond}", *_bars(bars)]
+    beyond = tell_beyond(bars)
+    told = f" ({beyond} the range shown)" if beyond else ""
+    return [f"Pre-activations y{told}", *bar_lines(bars, ROWS)]
 
 
 def _posts(card: Card) -> list[str]:
@@ -85,34 +94,7 @@ def _posts(card: Card) -> list[str]:
         return []
     shares = zip(("below", "at", "above 0"), share_posts(card), strict=True)
     told = ", ".join(f"{100 * share:.1f}% {side}" for side, share in shares)
-    return [f"Activations h, a scale each side of 0: {told}", *_bars(bars)]
-
-
-def _bars(bars: Bars) -> Iterator[str]:
-    """Yield rows of bars, an axis with the zero marked, and its numbers."""
-    for row in reversed(range(ROWS)):
-        yield "".join(
-            _cell(height, row, zero=place == bars.zero) for place, height in enumerate(bars.heights)
-        )
-    axis = "".join("┴" if place == bars.zero else "─" for place in range(len(bars.heights)))
-    yield axis
-    yield _ticks(bars)
-
-
-def _cell(height: float, row: int, *, zero: bool) -> str:
-    eighths = max(round(height * 8 * ROWS), 1) if height else 0
-    block = BLOCKS[min(max(eighths - 8 * row, 0), 8)]
-    return "┊" if zero and block == " " else block
-
-
-def _ticks(bars: Bars) -> str:
-    low, high = f"{bars.low:.3g}", f"{bars.high:.3g}"
-    width = max(len(bars.heights), len(low) + len(high) + 1)
-    line = low + high.rjust(width - len(low))
-    place = bars.zero
-    if place is None or line[max(place - 1, 0) : place + 2].strip():
-        return line
-    return f"{line[:place]}0{line[place + 1 :]}"
+    return [f"Activations h, a scale each side of 0: {told}", *bar_lines(bars, ROWS)]
 
 
 def _pairs(card: Card, width: int) -> list[str]:
@@ -136,9 +118,10 @@ def _pair(number: int, found: CardPair, width: int) -> Iterator[str]:
         yield _in_context(output, context, width, following=True)
 
 
-def _extremes(
+def extreme_lines(
     heading: str, extremes: Sequence[Extreme], width: int, *, everything: bool
 ) -> list[str]:
+    """Return a heading and the extremes in their context, the first few or all."""
     shown = extremes if everything else extremes[:FEW]
     more = "" if len(shown) == len(extremes) else f" ({len(shown)} of {len(extremes)}: --all)"
     lines = (_in_context(e.value, e.context, width, following=False) for e in shown)
@@ -178,23 +161,41 @@ def _keep_end(text: str, room: int) -> str:
     return ELLIPSIS + text
 
 
-def _checkpoints(card: Card) -> list[str]:
-    lines = ["WD and MD of this neuron by checkpoint, on the same text"]
-    for row in card.checkpoints:
-        wd = _number(row.wd) + ("" if row.wd_se is None else f" ± {_number(row.wd_se)}")
-        here = "  <" if row.recording == card.recording else ""
-        name = printable(row.revision)
-        lines.append(f"  {name:<20} wd {wd:<20} md {_number(row.md):<9}{here}")
+def checkpoint_lines(heading: str, card: Card, width: int) -> list[str]:
+    """Return a heading, and WD and MD by checkpoint, with a bar that is longest at the top WD.
+
+    The card's own is marked; the bars are left out where there is no room for them.
+    """
+    most = max((row.wd or 0.0 for row in card.checkpoints), default=0.0)
+    names = [printable(row.revision) for row in card.checkpoints]
+    values = [_with_error(row.wd, row.wd_se) for row in card.checkpoints]
+    room, wide = max(map(len, names), default=0), max(map(len, values), default=0)
+    lines = [heading]
+    for row, name, value in zip(card.checkpoints, names, values, strict=True):
+        here = "<" if row.recording == card.recording else " "
+        bar = f"{_bar(row.wd, most)} " if width >= room + BAR + wide + 16 else ""
+        lines.append(f"{here} {name:<{room}} {bar}wd {value:<{wide}} md {number_text(row.md)}")
     return lines
 
 
-def _writes(writes: Writes, width: int) -> list[str]:
+def _with_error(value: float | None, error: float | None) -> str:
+    return number_text(value) + ("" if error is None else f" ± {error:.2g}")
+
+
+def _bar(value: float | None, most: float) -> str:
+    whole, rest = divmod(round(8 * BAR * (value or 0.0) / most) if most else 0, 8)
+    return f"{'█' * whole}{EIGHTHS[rest].strip()}".ljust(BAR)
+
+
+def written_lines(writes: Writes, width: int) -> list[str]:
+    """Return a heading and the logits that a neuron changes most, or why they are not known."""
     if writes.reason is not None:
         return wrap(f"What it writes is not known: {printable(writes.reason)}.", width)
-    lines = ["What it writes: logits that one unit of it adds, no norm applied"]
-    lines.append(f"  {'raised most':<36}lowered most")
+    room = min((width - 26) // 2, 22)
+    lines = wrap("What it writes: logits that one unit of it adds, no norm applied", width)
+    lines.append(f"  {'raised most':<{14 + room}}lowered most")
     for high, low in zip(writes.raises, writes.lowers, strict=True):
-        left = _pad(_keep_start(f"[{printable(high.token)}]", 22), 22)
-        right = _keep_start(f"[{printable(low.token)}]", 22)
+        left = _pad(_keep_start(f"[{printable(high.token)}]", room), room)
+        right = _keep_start(f"[{printable(low.token)}]", room)
         lines.append(f"  {high.logit:>+9.4f} {left}    {low.logit:>+9.4f} {right}")
     return lines

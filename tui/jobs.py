@@ -6,7 +6,6 @@ The commands of the same names and the demo share these.
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from analysis.run import plan_analysis, run_analysis
@@ -22,7 +21,7 @@ from store.queries.recordings import find_recording, list_recordings
 from store.settings import as_json
 from store.store import check_creatable, has_store, open_or_create_store
 from tui.context import Context
-from tui.options import option_name
+from tui.options import option_words
 from tui.plans import (
     show_analysis,
     show_effect,
@@ -238,17 +237,7 @@ def command_line(context: Context, words: Sequence[str], settings: "DataclassIns
 
     It has only the options that differ from their defaults.
     """
-    options: list[str] = []
-    for entry in fields(settings):
-        value = getattr(settings, entry.name)
-        if value == entry.default:
-            continue
-        options.append(option_name(entry))
-        if isinstance(value, tuple):
-            options.append(",".join(value))
-        elif not isinstance(value, bool):
-            options.append(str(value))
-    options += ["--store", _absolute(str(context.folder))]
+    options = [*option_words(settings), "--store", _absolute(str(context.folder))]
     return shlex.join(["negspace", *words, *options])
 
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "ingest": "Record what a model's MLP neurons do on a text.",
     "analyze": "Measure the neurons of recordings: all that is missing.",
     "demo": "Train two small models, record and measure them; needs no network.",
+    "browse": "Look through a store in the terminal.",
     "sql": "Ask the store in SQL, read-only.",
     "pairs": "Find the pairs of positions that a neuron pulls apart most, among all pairs.",
     "figures": "Draw the figures of the paper, each with its numbers.",

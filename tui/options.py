@@ -7,10 +7,12 @@ whose default is True becomes `--no-NAME`. Parameters bear the options' names, b
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import click
+
+from store.errors import UsageError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     Settings = TypeVar("Settings", bound=DataclassInstance)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-RENAMED = {"revisions": "revision", "recordings": "recording"}
+RENAMED = {"revisions": "revision", "recordings": "recording", "keys": "key"}
 """Settings that hold several values whose option is repeated, and so has the singular."""
 
 
@@ -66,10 +68,40 @@ def option_name(entry: "Field[Any]") -> str:
     return f"--no-{name}" if entry.default is True else f"--{name}"
 
 
+def option_words(
+    settings: "DataclassInstance", elsewhere: Mapping[str, object] = MappingProxyType({})
+) -> list[str]:
+    """Return the options that say what differs from the defaults, as words of a command line.
+
+    `elsewhere` is what variables and settings files say of it, by field; that is said, too, and
+    what they say otherwise. Raises UsageError for what no option can say against them.
+    """
+    words: list[str] = []
+    for entry in fields(settings):
+        value = getattr(settings, entry.name)
+        if value != entry.default or elsewhere.get(entry.name, value) != value:
+            words += _words(entry, value)
+    return words
+
+
+def _words(entry: "Field[Any]", value: object) -> list[str]:
+    option = option_name(entry)
+    if isinstance(value, bool) and value != entry.default:
+        return [option]
+    if isinstance(value, tuple) and value:
+        return [option, ",".join(value)]
+    if value is None or isinstance(value, bool | tuple):
+        raise UsageError(
+            f"{option} is set by a NEGSPACE_* variable or a settings file, and no option takes it "
+            "back; choose it here, too, or take it out there."
+        )
+    return [option, str(value)]
+
+
 def _option(entry: "Field[Any]", hint: object) -> Callable[[Command], Command]:
-    flag, name = option_name(entry), _parameter(entry)
+    flag, name = option_name(entry), parameter_name(entry)
     sentence, choices = entry.metadata["sentence"], entry.metadata["choices"]
-    bare = _without_none(hint)
+    bare = bare_type(hint)
     if bare is bool:
         return click.option(flag, name, is_flag=True, help=sentence)
     if entry.default == ():
@@ -84,11 +116,13 @@ def _option(entry: "Field[Any]", hint: object) -> Callable[[Command], Command]:
     )  # fmt: skip
 
 
-def _parameter(entry: "Field[Any]") -> str:
+def parameter_name(entry: "Field[Any]") -> str:
+    """Return what click, variables and settings files call the option of a setting."""
     return option_name(entry).removeprefix("--").replace("-", "_")
 
 
-def _without_none(hint: object) -> Any:
+def bare_type(hint: object) -> Any:
+    """Return the type of a setting without the None that it may also be."""
     if isinstance(hint, UnionType):
         return next(part for part in get_args(hint) if part is not type(None))
     return hint
@@ -96,10 +130,16 @@ def _without_none(hint: object) -> Any:
 
 def make_settings(kind: "type[Settings]", values: Mapping[str, Any]) -> "Settings":
     """Return the settings that a command's options say; raises UsageError for wrong ones."""
-    return kind(**{entry.name: _value(entry, values[_parameter(entry)]) for entry in fields(kind)})
+    return kind(
+        **{
+            entry.name: setting_value(entry, values[parameter_name(entry)])
+            for entry in fields(kind)
+        }
+    )
 
 
-def _value(entry: "Field[Any]", value: Any) -> object:
+def setting_value(entry: "Field[Any]", value: Any) -> object:
+    """Return the setting that the value of its option says."""
     if entry.default is True:
         return not value
     if entry.default == ():

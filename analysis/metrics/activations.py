@@ -3,6 +3,8 @@
 The forms are chosen so that the sign of the far negative side is right: exact GELU as
 0.5 y erfc(-y / sqrt 2), SiLU as y / (1 + exp(-y)); the tanh form is
 0.5 y (1 + tanh(sqrt(2 / pi) (y + 0.044715 y^3))).
+
+Each form is one loop, which is compiled for many values and run as it is for few.
 """
 
 import math
@@ -11,31 +13,31 @@ from functools import cache
 
 import numpy as np
 
-from analysis.metrics.compiled import compiled
 from analysis.metrics.formats import Floats, ranked_values
 from store.errors import InputError
 
+FEW = 64
+"""Values that are evaluated without numba, which takes half a second to load."""
+_LEAST_EXP = -math.log(np.finfo(np.float64).max)
 
-@compiled
+
 def _gelu(y: Floats, post: Floats) -> None:
     for i in range(y.size):
         post[i] = 0.5 * y[i] * math.erfc(-y[i] / math.sqrt(2.0))
 
 
-@compiled
 def _gelu_tanh(y: Floats, post: Floats) -> None:
     for i in range(y.size):
-        inner = math.sqrt(2.0 / math.pi) * (y[i] + 0.044715 * y[i] ** 3)
+        inner = math.sqrt(2.0 / math.pi) * (y[i] + 0.044715 * (y[i] * y[i] * y[i]))
         post[i] = 0.5 * y[i] * (1.0 + math.tanh(inner))
 
 
-@compiled
 def _silu(y: Floats, post: Floats) -> None:
     for i in range(y.size):
-        post[i] = y[i] / (1.0 + math.exp(-y[i]))
+        # Plain Python's exp raises where the compiled one is inf, and y / inf is -0.
+        post[i] = y[i] / (1.0 + math.exp(-y[i])) if y[i] >= _LEAST_EXP else y[i] * 0.0
 
 
-@compiled
 def _relu(y: Floats, post: Floats) -> None:
     for i in range(y.size):
         post[i] = y[i] if y[i] > 0.0 else 0.0
@@ -63,8 +65,17 @@ def evaluate(name: str, y: Floats) -> Floats:
         raise InputError(f"{name!r} is not a known activation; known are {', '.join(_FORMS)}.")
     flat = np.array(y, dtype=np.float64).ravel()
     post = np.empty_like(flat)
-    _FORMS[name](flat, post)
+    form = _FORMS[name] if flat.size <= FEW else _compile(name)
+    with np.errstate(all="ignore"):  # as compiled
+        form(flat, post)
     return post.reshape(np.shape(y))
+
+
+@cache
+def _compile(name: str) -> Callable[[Floats, Floats], None]:
+    from analysis.metrics.compiled import compiled
+
+    return compiled(_FORMS[name])
 
 
 @cache

@@ -9,15 +9,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from analysis.metrics.bins import BINS, CONSTANT_BIN, POST_BINS, REACH
 from analysis.metrics.compiled import compiled
 from analysis.metrics.formats import Floats
 
 Counts = npt.NDArray[np.int64]
-
-BINS = 256
-POST_BINS = 128
-REACH = 8.0
-CONSTANT_BIN = 129
 
 
 def count_bins(values: Floats, counts: Counts, mean: float, std: float) -> Counts:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
+from analysis.metrics.bins import BINS, REACH
 from analysis.metrics.formats import Floats
-from analysis.metrics.histograms import BINS, REACH
 
 Counts = npt.NDArray[np.int64]
 

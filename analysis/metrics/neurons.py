@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.metrics.activations import evaluate, ranked_posts
+from analysis.metrics.bins import BINS, POST_BINS
 from analysis.metrics.dip import measure_negative_dip
 from analysis.metrics.distributions import Distribution, distribute
 from analysis.metrics.extremes import KEPT, NOWHERE, find_extremes
 from analysis.metrics.formats import Floats, Stored, check_held, find_format
-from analysis.metrics.histograms import BINS, POST_BINS, count_bins, count_post_bins
+from analysis.metrics.histograms import count_bins, count_post_bins
 from analysis.metrics.modes import count_negative_modes
 from analysis.metrics.moments import Moments, measure_moments
 from analysis.metrics.wasserstein import wasserstein_counted

@@ -4,11 +4,12 @@ A *code* is the place of a pair's kind in its family, -1 where the pair has none
 (dx = 0) have the decile -1 and count nowhere. What is undefined is NaN.
 """
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln
 
 PAIR_KINDS = (
     "identical", "near-duplicate", "both-function", "both-punctuation", "both-number",
@@ -202,8 +203,16 @@ def _chance_range(n_known: Codes, n_kind: Codes, n: Codes) -> Floats:
 
 def _log_choose(n: int | Codes, k: int | Codes) -> Floats:
     """Return log of n over k, -inf where k is below 0 or above n >= 0."""
-    log: Floats = gammaln(np.add(n, 1)) - gammaln(np.add(k, 1))
-    return log - gammaln(np.subtract(n, k) + 1)
+    n, k = np.broadcast_arrays(n, k)
+    inside = (k >= 0) & (k <= n)
+    logs, least = _log_factorials(int(n.max(initial=0))), np.where(inside, k, 0)
+    return np.where(inside, logs[n] - logs[least] - logs[np.where(inside, n - k, 0)], -np.inf)
+
+
+@lru_cache(maxsize=8)
+def _log_factorials(n: int) -> Floats:
+    """Return log 0! to log n!; without scipy, which takes as long to load as a page to read."""
+    return np.array([math.lgamma(i + 1.0) for i in range(n + 1)])
 
 
 def _pool(values: npt.NDArray[np.number]) -> npt.NDArray[np.number]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from sqlite3 import Row
 
 from store.database import Database
 
@@ -10,13 +11,14 @@ SCALE_FREE = (
     "negative_modes", "negative_dip",
 )  # fmt: skip
 """Metrics that do not depend on the length of the weight row, which random directions lack."""
-_CONTEXT = """
-SELECT t.position, v.text, t.next_token_id, t.token_id, w.text AS next_text
-FROM tokens t JOIN token_streams s ON s.id = t.stream_id
+_CONTEXTS = """
+WITH places (place, first, last) AS (VALUES {places})
+SELECT p.place, t.position, v.text, t.next_token_id, t.token_id, w.text AS next_text
+FROM places p CROSS JOIN tokens t JOIN token_streams s ON s.id = t.stream_id
 LEFT JOIN vocabulary v ON v.tokenizer_id = s.tokenizer_id AND v.token_id = t.token_id
 LEFT JOIN vocabulary w ON w.tokenizer_id = s.tokenizer_id AND w.token_id = t.next_token_id
-WHERE t.stream_id = :stream AND t.position BETWEEN :first AND :last
-ORDER BY t.position
+WHERE t.stream_id = :stream AND t.position BETWEEN p.first AND p.last
+ORDER BY p.place, t.position
 """
 
 
@@ -148,27 +150,48 @@ def list_neuron_pairs(
     )
 
 
+def pairs_statement(recording: str, layer: int, neuron: int) -> tuple[str, tuple[str | int, ...]]:
+    """Return a statement, for people, of the pairs that `list_neuron_pairs` finds, as text."""
+    return (
+        "SELECT pair_rank, token_1, token_2, next_1, next_2, input_distance, output_1, output_2, "
+        "oi FROM token_pairs WHERE recording = ? AND layer = ? AND neuron = ? "
+        "AND source = 'sampled' ORDER BY pair_rank",
+        (recording, layer, neuron),
+    )
+
+
 def read_contexts(
     database: Database, stream_id: int, window_length: int, positions: Sequence[int], reach: int
 ) -> list[Context]:
     """Return the tokens at some positions with up to `reach` around each in its window."""
-    return [_read_context(database, stream_id, window_length, p, reach) for p in positions]
+    if not positions:
+        return []
+    spans = [_span(int(position), window_length, reach) for position in positions]
+    places = ", ".join(f"({place}, {span[0]}, {span[1]})" for place, span in enumerate(spans))
+    rows = database.rows(_CONTEXTS.format(places=places), {"stream": stream_id})
+    around: list[list[Row]] = [[] for _ in positions]
+    for row in rows:
+        around[row["place"]].append(row)
+    return [
+        _context(found, position - span[0])
+        for found, position, span in zip(around, positions, spans, strict=True)
+    ]
 
 
-def _read_context(
-    database: Database, stream_id: int, window_length: int, position: int, reach: int
-) -> Context:
+def _span(position: int, window_length: int, reach: int) -> tuple[int, int]:
+    """Return the first and the last position around one in its window."""
     start = position - position % window_length
-    first, last = max(position - reach, start), min(position + reach, start + window_length - 1)
-    rows = database.rows(_CONTEXT, {"stream": stream_id, "first": first, "last": last})
+    return max(position - reach, start), min(position + reach, start + window_length - 1)
+
+
+def _context(rows: Sequence[Row], here: int) -> Context:
     texts = [row["text"] or f"<{row['token_id']}>" for row in rows]
-    here = position - first
-    following = rows[here]
-    next_token = following["next_text"]
-    if next_token is None and following["next_token_id"] is not None:
-        next_token = f"<{following['next_token_id']}>"
+    token = rows[here]
+    next_token = token["next_text"]
+    if next_token is None and token["next_token_id"] is not None:
+        next_token = f"<{token['next_token_id']}>"
     before, after = "".join(texts[:here]), "".join(texts[here + 1 :])
-    return Context(position, before, texts[here], after, next_token)
+    return Context(token["position"], before, texts[here], after, next_token)
 
 
 def list_checkpoint_wd(

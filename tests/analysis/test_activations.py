@@ -1,11 +1,15 @@
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from transformers.activations import ACT2FN
 
-from analysis.metrics.activations import evaluate, is_known, ranked_posts
+from analysis.metrics.activations import FEW, evaluate, is_known, ranked_posts
 from analysis.metrics.formats import ranked_values
 from store.errors import InputError
 from tests.oracles.metrics import oracle_activation
@@ -42,6 +46,14 @@ def test_shapes_are_kept_and_the_input_is_left_alone() -> None:
     y = np.array([[-1.0, 2.0], [0.0, -0.0]])
     assert evaluate("relu", y).tolist() == [[0.0, 2.0], [0.0, 0.0]]
     assert math.copysign(1.0, y[1, 1]) == -1.0
+
+
+@given(values=arrays(np.float32, FEW, elements=st.floats(width=32, allow_nan=False)))
+@pytest.mark.parametrize("name", NAMES)
+def test_few_values_are_evaluated_as_many_are(name: str, values: npt.NDArray[np.float32]) -> None:
+    y = values.astype(np.float64)
+    few, many = evaluate(name, y), evaluate(name, np.concatenate([y, y[:1]]))[:-1]
+    assert few.tobytes() == many.tobytes()
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:

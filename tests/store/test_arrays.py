@@ -161,6 +161,21 @@ def test_a_reader_of_few_positions_checks_only_their_rows(made: Made) -> None:
         arrays.inputs(ints([2500, 191]))
 
 
+def test_a_reader_of_few_rows_of_a_small_array_checks_only_those(made: Made) -> None:
+    name = "pair_outputs"
+    whole = made.arrays().small(name).copy()
+    for rows in ([], [5], [129, 0, 0], [63, 128]):
+        assert same(made.arrays().small(name, ints(rows)), whole[rows])
+    with pytest.raises(InputError, match="130"):
+        made.arrays().small(name, ints([130]))
+    damage(made.file(name), 70 * whole[:1].nbytes)
+    assert same(made.arrays().small(name, ints([63, 128])), whole[[63, 128]])
+    with pytest.raises(DamageError, match="rows 64 to 127"):
+        made.arrays().small(name, ints([127]))
+    with pytest.raises(DamageError):
+        made.recording.layer(0).small(name, [64])
+
+
 def test_a_block_that_is_not_asked_for_may_be_gone(made: Made) -> None:
     made.file("inputs", block=1).unlink()
     made.file("preactivations", block=1).unlink()

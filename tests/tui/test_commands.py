@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import ingest.demo
 import ingest.run
 from ingest.demo_plan import DemoPlan, DemoSize
 from ingest.demo_text import read_topics
+from store.jobs import run_job
 from store.store import create_store
 from tests.models import make_model
 from tests.tui.calling import NAME, ask, call, contents
@@ -183,6 +185,15 @@ def test_status(store: Path) -> None:
     assert "negspace analyze --store" in done.out
     last = call("status", "--jobs", "1", "--store", store).out
     assert "negspace ingest" not in last
+
+
+def test_status_leaves_a_job_of_another_machine_running(tmp_path: Path) -> None:
+    store = create_store(tmp_path / "store")
+    with run_job(store, "pairs", {}, "negspace pairs", lambda *_: None) as job:
+        pass
+    for host, state in ((socket.gethostname(), "lost"), ("elsewhere", "running")):
+        job.update(state="running", host=host)
+        assert f" {state} " in call("status", "--store", store.folder).out
 
 
 def test_status_of_an_empty_store(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from store.errors import InputError, UsageError
+from store.errors import InputError
 from tui.context import Context, common_options, pass_context
 
 if TYPE_CHECKING:
@@ -53,8 +53,9 @@ def command(
     files when a card of the layer is first asked for, and then kept in the store.
     """
     from analysis.card import gather_card
+    from tui.neuron_names import parse_neuron
 
-    layer, number = _parse(neuron)
+    layer, number = parse_neuron(neuron)
     store = context.open()
     if out is not None and out.expanduser().resolve().is_relative_to(store.folder):
         raise InputError(f"--out {out} lies in the store; name a file outside of it.")
@@ -65,13 +66,6 @@ def command(
         _write_png(context, found, card, out)
     else:
         _write_text(_render(card, format, out, everything=everything), out)
-
-
-def _parse(neuron: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", neuron)
-    if match is None:
-        raise UsageError(f"{neuron!r} names no neuron; give LAYER.NEURON, such as 1.33.")
-    return int(match[1]), int(match[2])
 
 
 def _render(card: "Card", form: str, out: Path | None, *, everything: bool) -> str:

@@ -9,6 +9,7 @@ from tui.context import Context, common_options, pass_context
 from tui.plans import format_bytes
 
 if TYPE_CHECKING:
+    from store.queries.status import JobStatus
     from store.store import Store
 
 
@@ -98,7 +99,7 @@ def _list_jobs(store: "Store", limit: int) -> None:
         "Jobs",
         ("id", "kind", "state", "done", "total", "started (UTC)", "command"),
         [
-            (j.id, j.kind, _state(store, j.id, j.state), j.done, j.total, _minute(j.started_at),
+            (j.id, j.kind, _state(store, j), j.done, j.total, _minute(j.started_at),
              j.command)
             for j in list_jobs(store.database, limit)
         ],
@@ -127,10 +128,8 @@ def _minute(time: str) -> str:
     return time[:16].replace("T", " ")
 
 
-def _state(store: "Store", job_id: int, state: str) -> str:
+def _state(store: "Store", job: "JobStatus") -> str:
     """Return the state of a job; one that runs by its row but has no process is lost."""
-    from store.liveness import is_alive
+    from store.liveness import is_lost
 
-    if state == "running" and not is_alive(store, job_id):
-        return "lost"
-    return state
+    return "lost" if is_lost(store, job.id, job.state, job.host) else job.state
