@@ -226,7 +226,7 @@ class AblationsPane(Pane):
 
     def state(self) -> dict[str, object]:
         """Return what the form holds and how the bars are drawn."""
-        return {"form": self.form.entries, "logarithmic": self._bars.logarithmic}
+        return {"form": self.form.said, "logarithmic": self._bars.logarithmic}
 
     def restore(self, state: dict[str, object]) -> None:
         """Take up the form and the scale."""

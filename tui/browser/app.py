@@ -120,15 +120,23 @@ class Browser(App[None]):
 
     def compose(self) -> ComposeResult:
         """Yield the head, the tabs and the footer."""
-        mode = "read-only" if self.context.read_only else "jobs may be started"
-        folder = printable(str(self.store.folder))
-        yield Static(f"? keys   {mode}   {folder}", id="head", markup=False)
+        yield Static(self._head, id="head", markup=False)
         first = str(self._kept.get("app", {}).get("tab", "recordings"))
         known = {name for name, _, _ in PANES}
         with Tabbed(initial=first if first in known else "recordings"):
             for number, (name, title, _) in enumerate(PANES, start=1):
                 yield TabPane(f"{number} {title}", id=name)
         yield Footer()
+
+    @property
+    def _head(self) -> str:
+        mode = "read-only" if self.context.read_only else "jobs may be started"
+        return f"? keys   {mode}   {printable(str(self.store.folder))}"
+
+    def tell(self, doing: str) -> None:
+        """Say at the head what is being done for as long as it takes; empty when it is over."""
+        for head in self.query("#head").results(Static):
+            head.update(f"{printable(doing)}   {self._head}" if doing else self._head)
 
     async def on_tabbed_content_tab_activated(self, event: TabbedContent.TabActivated) -> None:
         """Build the pane of a tab that is opened for the first time."""

@@ -63,6 +63,7 @@ class ConfirmDialog(ModalScreen[bool]):
     }
     ConfirmDialog VerticalScroll { height: auto; max-height: 14; }
     ConfirmDialog Horizontal { height: auto; }
+    ConfirmDialog Label { width: 100%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "answer(False)", "No"),

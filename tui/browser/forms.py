@@ -76,6 +76,7 @@ class SettingsForm(Vertical, Generic[Settings]):
         own = sorted(fields(kind), key=lambda entry: entry.name not in kind.__annotations__)
         self._rows |= {entry.name: _row(entry) for entry in own}
         self._put(self._first_entries)
+        self._started = self.entries
 
     def compose(self) -> ComposeResult:
         """Yield the fields, and the line for what is wrong with them."""
@@ -85,8 +86,16 @@ class SettingsForm(Vertical, Generic[Settings]):
 
     @property
     def entries(self) -> dict[str, Entry]:
-        """What the fields hold, by name; JSON values, for the state of a pane."""
+        """What the fields hold, by name."""
         return {name: row.entry for name, row in self._rows.items()}
+
+    @property
+    def said(self) -> dict[str, Entry]:
+        """What differs from what the fields started with: JSON values, for the state of a pane.
+
+        All else is left to defaults, variables and files as they are the next time.
+        """
+        return {n: entry for n, entry in self.entries.items() if entry != self._started[n]}
 
     def fill(self, entries: Mapping[str, object]) -> None:
         """Put values or what `entries` returned into the fields; unknown names are ignored.
@@ -177,11 +186,14 @@ class SettingsForm(Vertical, Generic[Settings]):
 
 
 class Flag(Checkbox):
-    """A checkbox that says its state in a word, because it is drawn in two colours only."""
+    """A checkbox that says its state in a word; Textual draws the same X in another colour."""
+
+    BUTTON_INNER = " "
 
     def watch_value(self) -> None:
         """Say the state."""
         super().watch_value()
+        self.BUTTON_INNER = "X" if self.value else " "
         self.label = _word(self.value)
 
 

@@ -12,7 +12,10 @@ from textual.keys import Keys
 
 from store.errors import UsageError
 
-EVERYWHERE = "app"
+EVERYWHERE = ("app", "table")
+"""Groups whose keys work in the tabs, too."""
+WITHIN = {"page": "neurons", "map": "layers", "editor": "sql", "tokens": "text"}
+"""The tab that a group is a part of."""
 _KEYS = frozenset(key.value for key in Keys if not key.value.startswith("<"))
 _keys_of: dict[str, list[str]] = {}
 """The keys of each action by its name, of the modules that are imported."""
@@ -70,12 +73,17 @@ def _read_entry(entry: str) -> tuple[str, str]:
 
 
 def _check_free(name: str, keys_of: Mapping[str, Sequence[str]]) -> None:
-    group = name.partition(".")[0]
+    tab = _tab_of(name)
     for other, keys in keys_of.items():
-        together = group == EVERYWHERE or other.partition(".")[0] in (group, EVERYWHERE)
+        together = tab in EVERYWHERE or _tab_of(other) in (tab, *EVERYWHERE)
         clash = sorted(set(keys) & set(keys_of[name]))
         if other != name and together and clash:
             raise UsageError(
                 f"--key {name}={clash[0]}: {other} has this key; choose another, or give {other} "
                 "another one, too."
             )
+
+
+def _tab_of(name: str) -> str:
+    group = name.partition(".")[0]
+    return WITHIN.get(group, group)

@@ -62,7 +62,11 @@ async def ask_and_start(pane: Pane, words: Sequence[str], question: str) -> Star
     require_starting(pane)
     folder, line = pane.browser.store.folder, show_command(words, pane.browser.store.folder)
     pane.notify(printable(f"Planning: {line}"), markup=False)
-    cost = await preview(words, folder)
+    pane.browser.tell(f"planning {words[0]} ... (Esc in {pane.name_shown} stops it)")
+    try:
+        cost = await preview(words, folder)
+    finally:
+        pane.browser.tell("")
     await _come_back(pane, words[0])
     if not await pane.app.push_screen_wait(ConfirmDialog(question, f"{cost}\n\n{line}")):
         return None

@@ -88,6 +88,9 @@ class NeuronDetail(Vertical):
     """
     BINDINGS: ClassVar[list[BindingType]] = name_keys(
         "page",
+        # Before the table of pairs, which takes these keys for its own few rows.
+        Binding("pagedown", "scroll(1)", "Scroll", priority=True),
+        Binding("pageup", "scroll(-1)", "Scroll back", show=False, priority=True),
         Binding("y", "copy_card", "Copy card"),
         Binding("t", "open_text(1)", "Text at T1"),
         Binding("T", "open_text(2)", "Text at T2", show=False),
@@ -229,9 +232,12 @@ class NeuronDetail(Vertical):
     def on_grid_moved(self, event: Grid.Moved) -> None:
         """Select the pair of the cursor's row."""
         event.stop()
-        if self.card is not None and event.row < len(self.card.pairs):
-            self._pair = self.card.pairs[event.row]
-            self._show_pair()
+        if self.card is None or event.row >= len(self.card.pairs):
+            return
+        before, self._pair = self._pair, self.card.pairs[event.row]
+        self._show_pair()
+        if self._pair is not before and event.grid.has_focus_within:
+            self.query_one("#detail-context").scroll_visible(animate=False)
 
     async def _show_writes(self, card: Card, asked: Computation | None = None) -> None:
         try:
@@ -284,6 +290,12 @@ class NeuronDetail(Vertical):
         if not await self.app.push_screen_wait(ConfirmDialog(question, tell_cost(plan, card))):
             return None
         return self.opened.written.start((card.recording, card.layer), layer)
+
+    def action_scroll(self, pages: int) -> None:
+        """Scroll the page by most of a screen."""
+        page = self.query_one("#detail-page", VerticalScroll)
+        step = max(page.size.height - 3, 1)
+        page.scroll_to(y=page.scroll_y + pages * step, animate=False)
 
     def action_copy_card(self) -> None:
         """Copy the card as `negspace neuron` prints it."""

@@ -252,7 +252,7 @@ class NeuronsPane(Pane):
     def apply_filter(self, expression: str, recording: str = "") -> None:
         """List the neurons that an expression holds for, of this recording or of another."""
         line = self.query_one("#neurons-filter", Input)
-        line.value = expression
+        line.value, line.cursor_position = expression, len(expression)
         try:
             listing = self._listing.filtered_by(expression)
         except FilterError as error:

@@ -80,10 +80,10 @@ class RecordingDialog(ModalScreen[NewRecording]):
 
     def action_leave(self) -> None:
         """Hand over what the fields hold, to go on with later."""
-        self.dismiss(NewRecording(None, self._form.entries))
+        self.dismiss(NewRecording(None, self._form.said))
 
     def action_plan(self) -> None:
         """Hand over what the form says, if it can be."""
         form = self._form
         if form.check():
-            self.dismiss(NewRecording(tuple(form.words), form.entries))
+            self.dismiss(NewRecording(tuple(form.words), form.said))

@@ -224,6 +224,7 @@ class TextPane(Pane):
             self.focus_content()
         else:
             self.browser.call_later(self.browser.action_open, self._origin)
+            self._origin = ""  # who comes again by a number key did not come from there
 
     def action_copy(self, whole: bool) -> None:
         """Copy the cursor's token with what is told of it, or the text of the window."""

@@ -244,6 +244,22 @@ def test_words_say_the_default_where_a_file_says_something_else() -> None:
     assert form.words == ["m", "t", "--draws", "5"]
 
 
+def test_what_is_kept_leaves_defaults_and_variables_as_they_are_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NEGSPACE_ABLATE_DRAWS", "7")
+    form = SettingsForm(AblateSettings, ARGUMENTS, command="ablate")
+    assert form.said == {}
+    form.fill({"recording": "a", "seed": 3})
+    kept = form.said
+    assert kept == {"recording": "a", "seed": "3"}
+    monkeypatch.setenv("NEGSPACE_ABLATE_DRAWS", "8")
+    again = SettingsForm(AblateSettings, ARGUMENTS, command="ablate")
+    again.fill(kept)
+    assert again.settings.draws == 8
+    assert again.settings.seed == 3
+
+
 def test_what_no_option_can_say_against_a_variable_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -49,6 +49,8 @@ def test_two_actions_may_swap_their_keys() -> None:
         ("neurons.mark=o", "neurons.sort has this key"),
         ("neurons.mark=?", "app.help has this key"),
         ("app.quit=o", "has this key"),
+        ("neurons.mark=y", "table.copy-cell has this key"),
+        ("neurons.sort=w", "page.what-it-writes has this key"),
     ],
 )
 def test_what_is_wrong_is_said(entry: str, part: str) -> None:

@@ -199,6 +199,17 @@ def test_a_narrow_terminal_shows_list_or_page(analysed: Path) -> None:
         await press(app, pilot, "enter")
         assert (pane.grid.is_on_screen, pane.query_one(NeuronDetail).is_on_screen) == (False, True)
         assert pane.query_one(NeuronDetail).card is not None
+        page = pane.query_one("#detail-page")
+        assert page.scroll_y == 0
+        await press(app, pilot, "pagedown")
+        assert 0 < page.scroll_y < page.size.height
+        await press(app, pilot, *["pagedown"] * 20)
+        assert page.scroll_y == page.max_scroll_y
+        await press(app, pilot, *["pageup"] * 21)
+        assert page.scroll_y == 0
+        await press(app, pilot, "down")
+        context = pane.query_one("#detail-context")
+        assert page.region.contains_region(context.region)
         await press(app, pilot, "escape")
         assert pane.grid.query_one(DataTable).has_focus
         await press(app, pilot, "colon", *"1.7", "enter")
