@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.css.query import NoMatches
 from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -50,6 +51,7 @@ from tui.browser.neuron_text import (
     pairs_answer,
     tell_cost,
 )
+from tui.browser.pane import is_closing
 from tui.browser.written_layers import Computation
 
 if TYPE_CHECKING:
@@ -175,7 +177,14 @@ class NeuronDetail(Vertical):
         self._work(partial(self._show, recording, layer, neuron), "neuron")
 
     def _work(self, work: Callable[[], Coroutine[None, None, None]], group: str) -> "Worker[None]":
-        return self.run_worker(work, group=group, exclusive=True)
+        async def run() -> None:
+            try:
+                await work()
+            except NoMatches:
+                if not is_closing(self):
+                    raise
+
+        return self.run_worker(run, group=group, exclusive=True)
 
     async def _show(self, recording: str, layer: int, neuron: int) -> None:
         await asyncio.sleep(PAUSE)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import Vertical
 from textual.css.query import NoMatches
+from textual.widget import Widget
 from textual.widgets import Static
 
 from store.errors import NegspaceError
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from tui.browser.app import Browser
 
 Action = Callable[[], Awaitable[None]]
+
+
+def is_closing(widget: Widget) -> bool:
+    """Say whether a widget is being taken from the screen: its parts are gone before it is."""
+    return not (widget.is_attached and widget.app.is_running)
 
 
 class Pane(Vertical):
@@ -88,7 +94,7 @@ class Pane(Vertical):
             except NegspaceError as error:
                 self.show_fault(str(error))
             except NoMatches:
-                if self.is_attached:  # else the browser was closed meanwhile
+                if not is_closing(self):
                     raise
 
         return self.run_worker(run, group=group, exclusive=True)

@@ -173,7 +173,7 @@ class SqlPane(Pane):
     def _start(self, task: Task) -> None:
         self._started = time.monotonic()
         self.show_fault("")
-        self._work = self.run_worker(partial(self._guard, task), group="sql-work", exclusive=True)
+        self._work = self.follow(partial(self._guard, task), "sql-work")
         self._tell_time()
 
     async def _guard(self, task: Task) -> None:

@@ -268,7 +268,8 @@ def test_keys_that_come_at_once_go_where_they_are_meant(analysed: Path) -> None:
         await pilot.press("escape")
         await type_at_once(app, pilot, ":1.7", lambda: line() == "1.7")
         await pilot.press("escape")
-        await type_at_once(app, pilot, "5726", lambda: active(app) == "sql")
+        await type_at_once(app, pilot, "5726", lambda: isinstance(app.focused, Editor))
+        assert active(app) == "sql"
         editor = app.query_one(Editor)
         await type_at_once(app, pilot, "SELECT 1", lambda: editor.text == "SELECT 1")
 
